@@ -1,0 +1,54 @@
+/*
+ * One process' event loop, turn by turn: run what is ready, flush what was said, bury what was closed.
+ */
+#ifndef NET_LOOP_H
+#define NET_LOOP_H
+
+#include <event2/event.h>
+
+#include "base/list.h"
+#include "base/wheel.h"
+
+#define LOOP_READ_SIZE	(64 * 1024)	/* bytes read from one stream in one turn */
+
+struct outq;
+
+/* Something that must outlive the turn in which it ended. */
+struct grave {
+	struct list	in_dead;
+	void	      (*bury)(struct grave *);	/* frees the object around it */
+};
+
+/* Both `dirty` and `dead` are empty while the loop waits. */
+struct loop {
+	struct event_base *base;
+	struct wheel	   wheel;
+	struct event	  *wake;	/* wakes us when the wheel wants to turn */
+	struct outq	  *dirty;	/* queues with something to flush, newest first */
+	struct list	   dead;
+	uint64_t	   now;		/* ms, monotonic, as of this turn's start */
+	bool		   stop;
+	uint64_t	   lag_until;	/* loop_lag_ms in stats is the maximum until then */
+	char		  *read_buf;	/* LOOP_READ_SIZE bytes, lent to whoever reads */
+};
+
+/* Returns NULL if libevent cannot work here. */
+struct loop *loop_new(void);
+/* Buries what is dead, then frees. NULL in, NULL out. */
+struct loop *loop_free(struct loop *);
+/* Waits for events (not at all if !wait), then runs one turn. */
+void loop_turn(struct loop *, bool wait);
+/* The second half of a turn: flush and bury. For tests, and for code that runs outside of one. */
+void loop_end_turn(struct loop *);
+/* Turns until loop_stop(). */
+void loop_run(struct loop *);
+void loop_stop(struct loop *);
+void loop_bury(struct loop *, struct grave *);
+
+static inline void
+loop_timer(struct loop *l, struct timer *t, uint64_t due_ms)
+{
+	timer_set(&l->wheel, t, due_ms);
+}
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * How messages are written down: one implementation per wire format.
+ */
+#ifndef WIRE_CODEC_H
+#define WIRE_CODEC_H
+
+#include <stdbool.h>
+
+#include "base/slice.h"
+
+struct inbound;
+struct message;
+
+struct codec {
+	const char	*name;		/* "phoenix 1.0.0" */
+	unsigned	 id;		/* its place in message.frames[] */
+	/* Fills *in from one WebSocket message. 0, or -EBADMSG for what is no message at all: the connection ends with 1011 (protocol/phoenix.md 2.7). */
+	int		(*decode)(struct inbound *in, bool binary, struct slice data);
+	/* Returns a new reference, or NULL if this format cannot carry it. */
+	struct frame   *(*encode)(const struct message *);
+};
+
+extern const struct codec codec_phoenix_v1;	/* protocol/phoenix.md 2.2 */
+extern const struct codec codec_phoenix_v2;	/* 2.3 and 2.4 */
+
+/* The codec for a "vsn" parameter (protocol/phoenix.md 1.2): V1 for ~> 1.0.0, V2 for ~> 2.0.0, NULL if refused. Absent (p == NULL) is V1. */
+const struct codec *codec_for_vsn(struct slice vsn);
+
+#endif
