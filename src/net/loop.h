@@ -26,10 +26,15 @@ struct loop {
 	struct event	  *wake;	/* wakes us when the wheel wants to turn */
 	struct outq	  *dirty;	/* queues with something to flush, newest first */
 	struct list	   dead;
-	uint64_t	   now;		/* ms, monotonic, as of this turn's start */
+	uint64_t	   now;		/* ms, monotonic, as of this turn's start: see loop_awake() */
+	bool		   awake;	/* this turn has begun: `now` is right */
 	bool		   stop;
+	uint64_t	   wake_at;	/* when `wake` is set to fire; UINT64_MAX = not set */
 	uint64_t	   lag_until;	/* loop_lag_ms in stats is the maximum until then */
 	char		  *read_buf;	/* LOOP_READ_SIZE bytes, lent to whoever reads */
+	struct outq_ring  *free_rings;	/* the queues' spare rings: see outq.c */
+	unsigned	   n_free_rings;
+	struct batch	  *batch;	/* the last frames that were written together: see stream.c */
 };
 
 /* Returns NULL if libevent cannot work here. */
@@ -44,6 +49,8 @@ void loop_end_turn(struct loop *);
 void loop_run(struct loop *);
 void loop_stop(struct loop *);
 void loop_bury(struct loop *, struct grave *);
+/* Every event callback calls this first: the first one in a turn takes the time. */
+void loop_awake(struct loop *);
 
 static inline void
 loop_timer(struct loop *l, struct timer *t, uint64_t due_ms)

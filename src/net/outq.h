@@ -17,6 +17,8 @@ struct codec;
 /* What flushing means: a stream writes, a poll answers. */
 typedef void outq_fn(struct outq *);
 
+#define OUTQ_MAX_FRAMES	32768	/* more frames than this wait for nobody: outq_is_full() */
+
 /*
  * A ring of frame references. One frame lies in place; more take a ring that is given back when the queue runs empty, so that an idle receiver holds nothing.
  * Everything a delivery touches is here, in one cache line.
@@ -24,32 +26,37 @@ typedef void outq_fn(struct outq *);
 struct outq {
 	struct outq	 *next_dirty;	/* in loop->dirty */
 	struct loop	 *loop;
-	struct frame	**ring;		/* &one, or `cap` places of our own */
+	struct frame	**ring;		/* cap places, or NULL: the only frame is `one` */
 	struct frame	 *one;
 	outq_fn		 *flush;
 	uint32_t	  bytes;	/* still to go, of all frames */
 	uint32_t	  offset;	/* bytes of the first frame that are gone */
-	uint16_t	  first;	/* index of the first frame */
-	uint16_t	  n;
-	uint16_t	  cap;		/* a power of two */
+	uint16_t	  first;	/* index of the first frame in the ring */
+	uint16_t	  n;		/* frames */
+	uint16_t	  cap;		/* a power of two, or 0 */
 	uint8_t		  window;	/* deflate window the receiver agreed to, 0 = none */
 	bool		  dirty : 1;
-	bool		  closed : 1;	/* takes nothing any more: pushes are dropped */
+	bool		  closed : 1;	/* takes nothing any more: what is pushed is dropped */
 };
 
-#define OUTQ_MAX_FRAMES	32768
-
 void outq_init(struct outq *, struct loop *, outq_fn *flush);
-/* Drops all frames. Must not be dirty any more, or the loop must be told: it is taken out of the dirty list here. */
+/* Drops all frames and leaves the loop's dirty list. */
 void outq_done(struct outq *);
-/* Takes the caller's reference and marks the queue dirty. A closed queue drops it; one with OUTQ_MAX_FRAMES frames closes itself as overflowed: see outq_is_full(). */
+/* Takes the caller's reference and marks the queue dirty; a closed or full queue drops the frame. */
 void outq_push(struct outq *, struct frame *);
+/* The frame at place i, 0 = the first. */
+struct frame *outq_at(const struct outq *, unsigned i);
 /* Fills iov with what is to be written next, up to `max` entries; returns how many. */
 int outq_peek(const struct outq *, struct iovec *iov, int max);
 /* Drops `n` bytes from the front: they are written. */
 void outq_drop(struct outq *, size_t n);
 /* Drops every frame of which nothing has been written yet. */
 void outq_clear_unsent(struct outq *);
-bool outq_is_full(const struct outq *);
+
+static inline bool
+outq_is_full(const struct outq *q)
+{
+	return q->n >= OUTQ_MAX_FRAMES;
+}
 
 #endif

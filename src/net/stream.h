@@ -18,6 +18,7 @@ struct stream;
 /* How bytes move. */
 struct stream_ops {
 	ssize_t (*read)(struct stream *, char *, size_t);	/* bytes; 0 = orderly end; -EAGAIN; -errno */
+	ssize_t (*write)(struct stream *, const char *, size_t);	/* bytes; -EAGAIN; -errno */
 	ssize_t (*writev)(struct stream *, const struct iovec *, int);	/* bytes; -EAGAIN; -errno */
 	void	(*shutdown)(struct stream *);			/* nothing more will be written */
 	void	(*done)(struct stream *);			/* frees s->tls */
@@ -29,16 +30,19 @@ struct stream_user {
 	void (*on_bytes)(struct stream *, char *p, size_t n);
 	/* The connection is over: 0 = the peer ended it in order, else -errno. The user must drop the stream (stream_free()). Told once. */
 	void (*on_end)(struct stream *, int error);
-	/* All that was queued is written. May be NULL. */
+	/* The kernel is full, and s->out.bytes wait; told after each turn that queued more. May be NULL. */
+	void (*on_stuck)(struct stream *);
+	/* All that was queued is written, after on_stuck() or before the shutdown. May be NULL. */
 	void (*on_flushed)(struct stream *);
 };
 
-/* One descriptor, one queue; EV_WRITE is armed iff the last flush left something. */
+/* One descriptor, one queue; EV_WRITE is armed iff the last flush left something. `fd` and what a write needs lie right behind the queue. */
 struct stream {
 	struct outq		 out;
 	int			 fd;
 	bool			 reading : 1;
 	bool			 writing : 1;		/* EV_WRITE is armed */
+	bool			 stuck : 1;		/* the last flush left something */
 	bool			 want_write_to_read : 1;	/* TLS: reading goes on when we can write */
 	bool			 ended : 1;		/* on_end was told, or the stream was freed */
 	bool			 shut : 1;		/* shutdown follows the last byte */

@@ -1,0 +1,166 @@
+/*
+ * The event loop. libevent waits and calls back; the wheel, the flush and the burial belong to the end of each turn.
+ */
+#include "net/loop.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/stats.h"
+#include "net/batch.h"
+#include "net/outq.h"
+
+#define LAG_WINDOW_MS	10000
+#define NEVER		UINT64_MAX
+
+static void
+loop_wake(evutil_socket_t fd, short what, void *arg)
+{
+	struct loop *l = arg;
+
+	l->wake_at = NEVER;
+	loop_awake(l);
+}
+
+struct loop *
+loop_new(void)
+{
+	struct loop *l = xmalloc(sizeof(*l));
+
+	*l = (struct loop){ .base = event_base_new(), .wake_at = NEVER, .now = clock_ms() };
+	list_init(&l->dead);
+	wheel_init(&l->wheel, l->now);
+	if (l->base == NULL)
+		return loop_free(l);
+	l->wake = evtimer_new(l->base, loop_wake, l);
+	if (l->wake == NULL)
+		return loop_free(l);
+	l->read_buf = xmalloc(LOOP_READ_SIZE);
+	l->batch = batch_new();
+	return l;
+}
+
+static void
+loop_bury_dead(struct loop *l)
+{
+	struct list *link;
+
+	while ((link = list_take_link(&l->dead)) != NULL) {
+		struct grave *g = list_entry(link, struct grave, in_dead);
+
+		g->bury(g);
+	}
+}
+
+static void
+loop_free_rings(struct loop *l)
+{
+	while (l->free_rings != NULL) {
+		void *ring = l->free_rings;
+
+		l->free_rings = *(struct outq_ring **)ring;
+		free(ring);
+	}
+}
+
+struct loop *
+loop_free(struct loop *l)
+{
+	if (l == NULL)
+		return NULL;
+	loop_bury_dead(l);
+	loop_free_rings(l);
+	batch_free(l->batch);
+	if (l->wake != NULL)
+		event_free(l->wake);
+	if (l->base != NULL)
+		event_base_free(l->base);
+	free(l->read_buf);
+	free(l);
+	return NULL;
+}
+
+void
+loop_bury(struct loop *l, struct grave *g)
+{
+	list_append(&l->dead, &g->in_dead);
+}
+
+void
+loop_awake(struct loop *l)
+{
+	if (l->awake)
+		return;
+	l->awake = true;
+	l->now = clock_ms();
+}
+
+/* The longest that anyone had to wait for us lately: a long turn, or a wake-up that came late. */
+static void
+loop_note_lag(struct loop *l, uint64_t ended, uint64_t lag)
+{
+	if (ended >= l->lag_until) {
+		stats->loop_lag_ms = lag;
+		l->lag_until = ended + LAG_WINDOW_MS;
+	} else if (lag > stats->loop_lag_ms)
+		stats->loop_lag_ms = lag;
+}
+
+/* Sets the wake-up for the wheel, unless one that is early enough stands. */
+static void
+loop_set_wake(struct loop *l)
+{
+	int64_t	       wait = wheel_wait(&l->wheel, l->now);
+	struct timeval tv = { .tv_sec = wait / 1000, .tv_usec = wait % 1000 * 1000 };
+
+	if (wait < 0 || l->now + (uint64_t)wait >= l->wake_at)
+		return;
+	if (evtimer_add(l->wake, &tv) == 0)
+		l->wake_at = l->now + (uint64_t)wait;
+}
+
+void
+loop_end_turn(struct loop *l)
+{
+	struct outq *q;
+
+	wheel_turn(&l->wheel, l->now);
+	while ((q = l->dirty) != NULL) {
+		l->dirty = q->next_dirty;
+		q->dirty = false;
+		q->flush(q);
+	}
+	batch_forget(l->batch);
+	loop_bury_dead(l);
+}
+
+void
+loop_turn(struct loop *l, bool wait)
+{
+	uint64_t due = l->wake_at, began, ended;
+
+	loop_set_wake(l);
+	l->awake = false;
+	event_base_loop(l->base, EVLOOP_ONCE | (wait ? 0 : EVLOOP_NONBLOCK));
+	loop_awake(l);
+	began = l->now;
+	loop_end_turn(l);
+	ended = clock_ms();
+	stats->loop_turns_total++;
+	loop_note_lag(l, ended, due < began && ended - due > ended - began ? ended - due : ended - began);
+}
+
+void
+loop_run(struct loop *l)
+{
+	while (!l->stop)
+		loop_turn(l, true);
+}
+
+void
+loop_stop(struct loop *l)
+{
+	l->stop = true;
+	event_base_loopbreak(l->base);
+}
