@@ -9,7 +9,10 @@
 
 #include "base/mem.h"
 
-/* A head, or an object's place. A link that is in no list points to itself, or is all zero before its first use. */
+/*
+ * A head, or an object's place. A link that is in no list points to itself, or is all zero before its first use; a head must have
+ * been through list_init() before anything is put behind it.
+ */
 struct list {
 	struct list	*next;
 	struct list	*prev;
@@ -34,6 +37,19 @@ list_append(struct list *head, struct list *l)
 	l->next = head;
 	head->prev->next = l;
 	head->prev = l;
+}
+
+/* Moves all links of `from` to the end of `head`; `from` is empty then. */
+static inline void
+list_append_all(struct list *head, struct list *from)
+{
+	if (list_empty(from))
+		return;
+	from->next->prev = head->prev;
+	from->prev->next = head;
+	head->prev->next = from->next;
+	head->prev = from->prev;
+	list_init(from);
 }
 
 /* Harmless on a link that is in no list. */
