@@ -45,7 +45,7 @@ slice_is(struct slice a, const char *s)
 static inline bool
 slice_starts(struct slice a, struct slice with)
 {
-	return a.n >= with.n && memcmp(a.p, with.p, with.n) == 0;
+	return a.n >= with.n && (with.n == 0 || memcmp(a.p, with.p, with.n) == 0);
 }
 
 /* What is left behind the first `n` bytes; `n` must not exceed the length. */

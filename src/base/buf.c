@@ -3,7 +3,9 @@
  */
 #include "base/buf.h"
 
+#include <assert.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,6 +23,7 @@ buf_room(struct buf *b, size_t more)
 {
 	size_t cap = b->cap > 0 ? b->cap : 64;
 
+	assert(more <= SIZE_MAX / 2 - b->n);
 	while (cap < b->n + more)
 		cap *= 2;
 	if (cap != b->cap) {

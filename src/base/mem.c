@@ -92,7 +92,8 @@ xasprintf(const char *fmt, ...)
 	va_copy(again, ap);
 	n = vsnprintf(NULL, 0, fmt, ap);
 	va_end(ap);
-	p = xmalloc((size_t)n + 1);
+	/* Zeroed: an empty string, should the formatting fail (n = -1). */
+	p = xcalloc((size_t)n + 1, 1);
 	vsnprintf(p, (size_t)n + 1, fmt, again);
 	va_end(again);
 	return p;
