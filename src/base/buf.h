@@ -21,7 +21,7 @@ void buf_add(struct buf *, const void *, size_t);
 void buf_add_slice(struct buf *, struct slice);
 void buf_add_str(struct buf *, const char *);
 void buf_add_char(struct buf *, char);
-void buf_addf(struct buf *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void buf_addf(struct buf *, const char *fmt, ...) __attribute__((format(printf, 2, 3), nonnull(2)));
 
 static inline struct slice
 buf_slice(const struct buf *b)

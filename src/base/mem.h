@@ -18,7 +18,7 @@ void *xrealloc(void *, size_t) __attribute__((returns_nonnull, alloc_size(2)));
 char *xstrdup(const char *) __attribute__((malloc, returns_nonnull));
 char *xstrndup(const char *, size_t) __attribute__((malloc, returns_nonnull));
 /* A formatted string; the caller frees it. */
-char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2), malloc, returns_nonnull));
+char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2), nonnull(1), malloc, returns_nonnull));
 
 /* Sets `bytes` aside as the reserve (0 = none). May be called again to restore it. */
 void mem_reserve(size_t bytes);
