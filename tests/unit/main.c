@@ -1,0 +1,69 @@
+/*
+ * The runner of the unit tests: `roost-unit` runs all suites, `roost-unit [-v] NAME...` those named.
+ * A suite NAME lives in test_NAME.c and is made by NAME_suite().
+ */
+#include <check.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SUITES(X) \
+	X(addr) \
+	X(identity)
+
+#define DECLARE(name)	Suite *name##_suite(void);
+SUITES(DECLARE)
+
+#define ROW(name)	{ #name, name##_suite },
+static const struct {
+	const char	*name;
+	Suite		*(*make)(void);
+} suites[] = { SUITES(ROW) };
+
+#define N_SUITES	(sizeof(suites) / sizeof(suites[0]))
+
+static bool
+is_wanted(const char *name, int n, char **names)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return n == 0;
+}
+
+static unsigned
+add_suites(SRunner *runner, int n, char **names)
+{
+	unsigned added = 0;
+
+	for (size_t i = 0; i < N_SUITES; i++) {
+		if (!is_wanted(suites[i].name, n, names))
+			continue;
+		srunner_add_suite(runner, suites[i].make());
+		added++;
+	}
+	return added;
+}
+
+int
+main(int argc, char **argv)
+{
+	SRunner	*runner = srunner_create(NULL);
+	bool	 verbose = argc > 1 && strcmp(argv[1], "-v") == 0;
+	int	 first = verbose ? 2 : 1;
+	unsigned added;
+	int	 run, failed;
+
+	added = add_suites(runner, argc - first, argv + first);
+	srunner_run_all(runner, verbose ? CK_VERBOSE : CK_NORMAL);
+	run = srunner_ntests_run(runner);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	printf("unit: %d passed, %d failed\n", run - failed, failed);
+	if (argc > first && added != (unsigned)(argc - first)) {
+		fprintf(stderr, "roost-unit: no such suite\n");
+		return 2;
+	}
+	return failed == 0 && run > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
