@@ -12,27 +12,37 @@ struct http_conn;
 struct http_server_options {
 	struct http_limits limits;
 	uint64_t	handshake_ms;	/* from accept (or from the last response) to a complete request: 10 s; then 408 */
-	uint64_t	linger_ms;	/* how long the peer may take to read our last response: 5 s */
+	uint64_t	linger_ms;	/* how long the peer may take to read our last response, and then to close: 5 s */
 };
 
-/* Called for each complete request (with its whole body). The handler answers with http_respond(), now or later, or takes the stream with http_take_stream(). `req` and `body` are lent until it returns. */
+/*
+ * Called for each complete request (with its whole body). The handler answers with http_respond(), now or later, or takes the stream with http_take_stream(). `req` and `body` are lent until it returns.
+ * The next request is read when this one is answered. A chunked body is not read: 411.
+ */
 typedef void http_handler(struct http_conn *, const struct http_request *req, struct slice body, void *arg);
 
 struct http_server {
 	struct loop			*loop;
 	struct http_server_options	 options;
 	http_handler			*handler;
-	/* Bounds the body and may refuse a request when its head is complete: returns 0, or a status to answer with (then the connection closes and the body is never read). May be NULL. */
-	int			       (*on_head)(struct http_conn *, const struct http_request *, void *arg);
+	/*
+	 * May refuse a request when its head is complete, before any 411: returns 0, or a status to answer with (then the connection closes and the body is never read), and header lines for that answer
+	 * in *extra (static text; "Allow: GET\r\n" for a 405). May be NULL.
+	 */
+	int			       (*on_head)(struct http_conn *, const struct http_request *, const char **extra, void *arg);
 	void				*arg;
 	struct list			 conns;		/* those in HTTP now */
 	unsigned			 n_conns;
 };
 
+/* The options are the defaults named above, with a body of at most 1 MiB; change them at any time. */
 void http_server_init(struct http_server *, struct loop *, http_handler *, void *arg);
 /* Closes all connections that are in HTTP. */
 void http_server_done(struct http_server *);
-/* Takes the stream (its user is set here). `owner` belongs to the caller's bookkeeping: on_gone(owner) is told when the connection ends without having been taken over. */
+/*
+ * Takes the stream (its user is set here). `owner` belongs to the caller's bookkeeping: on_gone(owner) is told once, when the connection ends without having been taken over; the conn is valid until
+ * the end of that turn, and an answer to it is dropped.
+ */
 struct http_conn *http_conn_new(struct http_server *, struct stream *, const struct addr *peer, bool demand_proxy, void *owner, void (*on_gone)(void *owner));
 /* The client's address: the PROXY header's where one was demanded. */
 const struct addr *http_conn_peer(const struct http_conn *);
@@ -42,7 +52,10 @@ bool http_conn_is_tls(const struct http_conn *);
  * Answers the request under way. `extra`: complete header lines, may be NULL; `type` NULL = no body. Status >= 400 closes the connection behind the answer (after a linger); else keep-alive as the client asked.
  */
 void http_respond(struct http_conn *, unsigned status, const char *extra, const char *type, struct slice body);
-/* Ends the HTTP part: the conn is freed at the end of the turn, the stream is the caller's (its user must be set now), and *rest is what was read behind the request: lent until the handler returns. */
+/*
+ * Ends the HTTP part, while a request is under way: the conn is freed at the end of the turn, the stream is the caller's (its user must be set now), and *rest is what was read behind the request: lent until
+ * the handler returns (until the end of the turn, if it is taken later). Then reading may be off: see stream_set_reading().
+ */
 struct stream *http_take_stream(struct http_conn *, struct slice *rest);
 
 #endif
