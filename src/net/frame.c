@@ -87,6 +87,7 @@ frame_raw_copy(struct slice s)
 	return f;
 }
 
+/* The other forms go with the plain one, unless someone still has them. */
 struct frame *
 frame_unref(struct frame *f)
 {

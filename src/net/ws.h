@@ -71,7 +71,7 @@ ssize_t ws_parse(struct ws_parser *, const struct ws_limits *, char *in, size_t 
 void ws_parser_done(struct ws_parser *);
 /* True if a peer may send this close code (RFC 6455 section 7.4): 1000-1003, 1007-1014, 3000-4999. */
 bool ws_code_is_legal(unsigned code);
-/* XORs n bytes with the mask, 8 at a time; returns the mask rotated for the byte behind. */
+/* XORs n bytes with the mask (its first byte lowest), 8 or 16 at a time; returns the mask rotated for the byte behind. */
 uint32_t ws_unmask(char *p, size_t n, uint32_t mask);
 
 #define WS_ACCEPT_LEN	28
