@@ -25,6 +25,7 @@ char *addr_host(const struct addr *, char *out);
 void addr_from_sockaddr(struct addr *, const struct sockaddr *);
 /* A literal "1.2.3.4" or "2001:db8::1" (no port). 0 or -EINVAL. */
 int addr_parse_ip(struct addr *, struct slice);
+/* A unix peer is on this machine too. */
 bool addr_is_loopback(const struct addr *);
 
 /* A network: "10.0.0.0/8", "::1", "unix". */
@@ -32,6 +33,7 @@ struct addr_net {
 	struct addr	addr;
 	unsigned	bits;
 };
+/* Without "/BITS", the address alone; bits behind the prefix are ignored. 0 or -EINVAL. */
 int addr_net_parse(struct addr_net *, struct slice);
 bool addr_net_has(const struct addr_net *, const struct addr *);
 
@@ -40,13 +42,15 @@ struct addr_listen {
 	char		path[108];	/* unix, else "" */
 	struct sockaddr_storage sa;
 	socklen_t	sa_len;
+	bool		any;		/* "*": IPv6 and IPv4; `sa` is [::], or 0.0.0.0 once bound where there is no IPv6 */
 	bool		proxy;		/* the PROXY protocol is demanded */
 	bool		tls;
 };
 /* HOST: an IP literal, "localhost", or "*" (all, IPv6 and IPv4). Returns 0 or -EINVAL with *why (static text) saying what was expected. */
 int addr_listen_parse(struct addr_listen *, const char *, const char **why);
 bool addr_listen_is_loopback(const struct addr_listen *);
-/* As it would be written again, flags included, into out[192]; returns out. */
+#define ADDR_LISTEN_LEN	192
+/* As it would be written again, flags included, into out[ADDR_LISTEN_LEN]; returns out. */
 char *addr_listen_text(const struct addr_listen *, char *out);
 
 #endif
