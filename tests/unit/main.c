@@ -10,6 +10,10 @@
 
 #define SUITES(X) \
 	X(addr) \
+	X(identity) \
+	X(map) \
+	X(token) \
+	X(wheel)
 	X(identity)
 
 #define DECLARE(name)	Suite *name##_suite(void);
