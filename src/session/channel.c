@@ -1,0 +1,269 @@
+/*
+ * Channels: their life, and what classes may do with them.
+ */
+#include "session/channel.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/stats.h"
+#include "wire/message.h"
+
+#define PENDING_BYTES	(1024 * 1024)	/* of messages kept while a join is pending */
+
+static const struct slice null_token = { "null", 4 };
+
+struct channel *
+channel_find(struct session *s, struct slice topic)
+{
+	for (struct channel **at = &s->channels; *at != NULL; at = &(*at)->next) {
+		struct channel *ch = *at;
+
+		if (!slice_eq(channel_topic(ch), topic))
+			continue;
+		/* To the front: who speaks now speaks next, too. */
+		*at = ch->next;
+		ch->next = s->channels;
+		s->channels = ch;
+		return ch;
+	}
+	return NULL;
+}
+
+struct identity *
+channel_identity(const struct channel *ch)
+{
+	return ch->who != NULL ? ch->who : ch->session->who;
+}
+
+static void
+channel_free_extra(struct channel *ch)
+{
+	struct channel_extra *x = ch->extra;
+
+	if (x == NULL)
+		return;
+	list_each(link, &x->pending)
+		free(list_entry(link, struct pending_message, in_channel));
+	list_each(link, &x->timers) {
+		struct channel_timer *t = list_entry(link, struct channel_timer, in_channel);
+
+		timer_stop(&t->timer);
+		free(t);
+	}
+	list_each(link, &x->refs) {
+		struct channel_ref *ref = list_entry(link, struct channel_ref, in_channel);
+
+		list_remove(&ref->in_channel);
+		ref->channel = NULL;
+	}
+	timer_stop(&x->join_timer);
+	free(x->topic);
+	free(x->ref);
+	free(x->join_ref);
+	free(x->fail_reason);
+	free(x);
+	ch->extra = NULL;
+}
+
+static void
+channel_bury(struct grave *g)
+{
+	struct channel *ch = container_of(g, struct channel, grave);
+
+	channel_free_extra(ch);
+	identity_unref(ch->who);
+	routes_unref(ch->route->table);
+	free(ch);
+}
+
+struct channel *
+channel_new(struct session *s, const struct channel_route *route, const struct inbound *join, struct identity *who)
+{
+	bool		bare = slice_eq(join->join_ref, null_token);
+	struct slice	token = bare ? join->ref : join->join_ref;
+	size_t		state = (route->class->state_size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+	struct channel *ch = xcalloc(1, sizeof(*ch) + state + token.n);
+	char	       *text = (char *)ch->state + state;
+
+	memcpy(text, token.p, token.n);
+	*ch = (struct channel){
+		.session = s, .route = route, .who = who, .phase = CHANNEL_JOINING, .bare = bare,
+		.join_ref = slice(text, token.n), .next = s->channels, .grave.bury = channel_bury,
+		.sub = { .out = s->out, .codec = s->codec, .intercepts = route->class->intercepts },
+	};
+	routes_ref(route->table);
+	s->channels = ch;
+	s->n_channels++;
+	s->tokens_changed |= who != NULL;
+	return ch;
+}
+
+struct channel_extra *
+channel_extra(struct channel *ch)
+{
+	struct channel_extra *x = ch->extra;
+
+	if (x != NULL)
+		return x;
+	x = xcalloc(1, sizeof(*x));
+	x->channel = ch;
+	list_init(&x->pending);
+	list_init(&x->timers);
+	list_init(&x->refs);
+	ch->extra = x;
+	return x;
+}
+
+static void
+channel_unlink(struct channel *ch)
+{
+	struct session	*s = ch->session;
+	struct channel **at = &s->channels;
+
+	while (*at != ch)
+		at = &(*at)->next;
+	*at = ch->next;
+	s->n_channels--;
+}
+
+void
+channel_drop(struct channel *ch)
+{
+	ch->phase = CHANNEL_OVER;
+	channel_unlink(ch);
+	loop_bury(ch->session->env->loop, &ch->grave);
+}
+
+/* phx_close or phx_error: ref and join_ref are both the channel's. */
+static void
+channel_say_end(struct channel *ch, const char *event, struct slice payload)
+{
+	/* A V1 client that joined without a join_ref is told null (protocol/phoenix.md 2.2). */
+	bool	       nameless = ch->bare && ch->session->codec == &codec_phoenix_v1;
+	struct message m = {
+		.kind = MESSAGE_PUSH, .join_ref = ch->join_ref, .ref = nameless ? slice(NULL, 0) : ch->join_ref,
+		.topic_token = ch->sub.topic->token, .event = slice_str(event), .payload = payload,
+	};
+
+	hub_send(&ch->session->env->pubsub.hub, ch->sub.out, ch->sub.codec, &m);
+	message_done(&m);
+}
+
+static void
+channel_say_error(struct channel *ch)
+{
+	autobuf struct buf payload = { 0 };
+	const char	  *reason = ch->extra != NULL ? ch->extra->fail_reason : NULL;
+
+	buf_add_str(&payload, "{\"reason\":");
+	json_quote(&payload, slice_str(reason != NULL ? reason : "channel_crash"));
+	buf_add_char(&payload, '}');
+	channel_say_end(ch, "phx_error", buf_slice(&payload));
+}
+
+void
+channel_end(struct channel *ch, const char *why)
+{
+	if (ch->phase == CHANNEL_OVER)
+		return;
+	if (ch->phase == CHANNEL_JOINING) {
+		channel_drop(ch);
+		return;
+	}
+	if (ch->failing)
+		channel_say_error(ch);
+	else if (strcmp(why, "closed") != 0)
+		channel_say_end(ch, "phx_close", SLICE("{}"));
+	ch->phase = CHANNEL_OVER;
+	ch->depth++;
+	if (ch->route->class->leave != NULL)
+		ch->route->class->leave(ch, why);
+	ch->depth--;
+	hub_unsubscribe(&ch->session->env->pubsub.hub, &ch->sub);
+	stats->channels--;
+	channel_drop(ch);
+}
+
+void
+channel_settle(struct channel *ch, int result)
+{
+	if (ch->phase == CHANNEL_JOINING && (result < 0 || ch->stopping)) {
+		channel_refuse(ch, channel_json(SLICE("{\"reason\":\"join crashed\"}")));
+		return;
+	}
+	if (result < 0 && ch->phase == CHANNEL_JOINED && !ch->failing) {
+		channel_log(ch, LOG_WARN_, "class %s failed on %.*s: %s", ch->route->class->name,
+		    SLICE_ARG(channel_topic(ch)), strerror(-result));
+		ch->failing = ch->stopping = true;
+	}
+	if (ch->stopping && ch->depth == 0)
+		channel_end(ch, ch->failing ? "crashed" : "stopped");
+}
+
+void
+channel_enter(struct channel *ch, struct slice join_ref, struct slice ref, struct channel_payload response)
+{
+	struct session	    *s = ch->session;
+	struct channel_extra *x = ch->extra;
+	struct slice	     topic = channel_topic(ch);
+	autobuf struct buf   token = { 0 };
+	struct list	     pending;
+	int		     r = 0;
+
+	json_quote(&token, topic);
+	session_reply(s, join_ref, ref, buf_slice(&token), true, response);
+	hub_subscribe(&s->env->pubsub.hub, &ch->sub, topic);
+	ch->phase = CHANNEL_JOINED;
+	stats->channels++;
+	stats->joins_total++;
+	list_init(&pending);
+	if (x != NULL) {
+		timer_stop(&x->join_timer);
+		while (!list_empty(&x->pending))
+			list_append(&pending, list_take_link(&x->pending));
+		x->n_pending = 0;
+		x->pending_bytes = 0;
+	}
+	ch->depth++;
+	if (ch->route->class->joined != NULL)
+		r = ch->route->class->joined(ch);
+	ch->depth--;
+	channel_settle(ch, r);
+	dispatch_pending(s, &pending);
+}
+
+int
+channel_hold(struct channel *ch, bool binary, struct slice data)
+{
+	struct channel_extra   *x = channel_extra(ch);
+	struct pending_message *m;
+
+	if (x->n_pending >= ch->session->env->limits.join_queue || x->pending_bytes + data.n > PENDING_BYTES)
+		return -ENOBUFS;
+	m = xmalloc(sizeof(*m) + data.n);
+	*m = (struct pending_message){ .binary = binary, .n = data.n };
+	memcpy(m->data, data.p, data.n);
+	list_append(&x->pending, &m->in_channel);
+	x->n_pending++;
+	x->pending_bytes += data.n;
+	return 0;
+}
+
+void
+channel_intercept(struct subscriber *who, struct slice event, const struct message *m)
+{
+	struct channel	      *ch = container_of(who, struct channel, sub);
+	struct channel_message cm = { .event = event, .payload = { m->payload, m->binary } };
+	int		       r;
+
+	ch->depth++;
+	r = ch->route->class->handle_out(ch, &cm);
+	ch->depth--;
+	channel_settle(ch, r);
+}

@@ -1,0 +1,113 @@
+/*
+ * One session's membership of one topic. What classes may do with it is in <roost/channel.h>; this is the inside, for session/ alone.
+ */
+#ifndef SESSION_CHANNEL_H
+#define SESSION_CHANNEL_H
+
+#include "session/session.h"
+
+enum channel_phase {
+	CHANNEL_JOINING,	/* join has not answered yet */
+	CHANNEL_JOINED,
+	CHANNEL_OVER
+};
+
+/* A message that came while the join was pending. */
+struct pending_message {
+	struct list	in_channel;
+	bool		binary;
+	size_t		n;
+	char		data[];
+};
+
+struct channel_timer {
+	struct list	in_channel;
+	struct timer	timer;
+	struct channel *channel;
+	int		number;
+};
+
+/* The right to answer later; `channel` becomes NULL when it is over. The tokens lie behind the struct. */
+struct channel_ref {
+	struct list	 in_channel;
+	struct channel	*channel;
+	struct slice	 ref;
+	char		 text[];
+};
+
+/* What is rarely there: allocated at the first need. */
+struct channel_extra {
+	struct list	pending;	/* struct pending_message */
+	unsigned	n_pending;
+	size_t		pending_bytes;
+	struct list	timers;		/* struct channel_timer */
+	struct list	refs;		/* struct channel_ref */
+	struct timer	join_timer;
+	struct channel *channel;
+	char	       *topic;		/* of a pending join, like its tokens */
+	char	       *ref;
+	char	       *join_ref;
+	char	       *fail_reason;	/* what phx_error will say */
+};
+
+/* In exactly one session's list; subscribed iff JOINED; its class never changes. */
+struct channel {
+	struct subscriber	 sub;
+	struct session		*session;
+	struct channel		*next;		/* in session->channels */
+	const struct channel_route *route;	/* keeps its table alive */
+	struct identity		*who;		/* the join's own token, or NULL: the session's */
+	struct channel_extra	*extra;
+	struct slice		 join_ref;	/* token; the join's ref where it had no join_ref */
+	uint8_t			 phase;
+	bool			 bare : 1;	/* joined without a join_ref */
+	bool			 stopping : 1;	/* ends when the callback under way returns */
+	bool			 failing : 1;	/* the same, with phx_error */
+	bool			 warned : 1;	/* of its own token */
+	uint8_t			 depth;		/* callbacks of this channel under way */
+	struct grave		 grave;
+	/* Then the class' state, then the join_ref's bytes. */
+	max_align_t		 state[];
+};
+
+/* The message under way, and what became of it: on the stack of session_receive(). */
+struct dispatch {
+	struct channel		*channel;	/* NULL before one was found */
+	const struct inbound	*in;
+	bool			 answered;
+	bool			 ok;		/* of a join: what it said so far */
+	bool			 binary;
+	struct buf		 response;
+};
+
+/* session.c */
+void session_reply(struct session *, struct slice join_ref, struct slice ref, struct slice topic_token, bool ok,
+    struct channel_payload response);
+void session_reply_reason(struct session *, struct slice join_ref, const struct inbound *, const char *reason);
+
+/* channel.c: the life of a channel */
+struct channel *channel_find(struct session *, struct slice topic);
+/* A channel in phase JOINING, in the session's list. Takes the reference to `who` (may be NULL). */
+struct channel *channel_new(struct session *, const struct channel_route *, const struct inbound *join, struct identity *who);
+/* Whose it is: its own token's, or the session's. Borrowed. */
+struct identity *channel_identity(const struct channel *);
+/* The ok reply, the subscription, the class' joined(), then what waited. `ref` and `join_ref` are the join's tokens. */
+void channel_enter(struct channel *, struct slice join_ref, struct slice ref, struct channel_payload response);
+/* Says phx_close or phx_error as the flags ask (nothing for "closed"), then ends it: leaves the topic, tells the class. */
+void channel_end(struct channel *, const char *why);
+/* After a callback: ends the channel if the class failed (result < 0) or asked for it. */
+void channel_settle(struct channel *, int result);
+/* Keeps a message until the join is decided. -ENOBUFS when there are too many. */
+int channel_hold(struct channel *, bool binary, struct slice data);
+struct channel_extra *channel_extra(struct channel *);
+/* Frees a channel that was never entered. */
+void channel_drop(struct channel *);
+/* Wires hub->on_intercept. */
+void channel_intercept(struct subscriber *, struct slice event, const struct message *);
+
+/* dispatch.c */
+void dispatch_message(struct session *, const struct inbound *, bool binary, struct slice data);
+/* What waited for the join, in order. */
+void dispatch_pending(struct session *, struct list *pending);
+
+#endif

@@ -1,0 +1,348 @@
+/*
+ * <roost/channel.h> as classes call it.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "session/channel.h"
+#include "wire/message.h"
+
+void *
+channel_state(struct channel *ch)
+{
+	return ch->state;
+}
+
+void *
+channel_route_data(const struct channel *ch)
+{
+	return ch->route->data;
+}
+
+struct slice
+channel_topic(const struct channel *ch)
+{
+	const struct dispatch *d = ch->session->current;
+
+	if (ch->sub.topic != NULL)
+		return ch->sub.topic->name;
+	if (ch->extra != NULL && ch->extra->topic != NULL)
+		return slice_str(ch->extra->topic);
+	return d != NULL && d->channel == ch ? d->in->topic : SLICE("");
+}
+
+struct slice
+channel_capture(const struct channel *ch, const char *name)
+{
+	struct slice capture;
+
+	route_match(ch->route->pattern, channel_topic(ch), name, &capture);
+	return capture;
+}
+
+struct slice
+channel_user(const struct channel *ch)
+{
+	return channel_identity(ch)->user;
+}
+
+struct slice
+channel_user_name(const struct channel *ch)
+{
+	return channel_identity(ch)->name;
+}
+
+struct slice
+channel_claims(const struct channel *ch)
+{
+	return channel_identity(ch)->claims;
+}
+
+/* The dispatch that this channel may answer now, or NULL. */
+static struct dispatch *
+channel_turn(const struct channel *ch)
+{
+	struct dispatch *d = ch->session->current;
+
+	return d != NULL && d->channel == ch && !d->answered && ch->phase != CHANNEL_OVER ? d : NULL;
+}
+
+/* Class code is trusted, but a payload that is no object would break every client. */
+static bool
+payload_is_object(struct channel_payload p)
+{
+	return p.binary || (p.bytes.n >= 2 && p.bytes.p[0] == '{' && p.bytes.p[p.bytes.n - 1] == '}');
+}
+
+static void
+channel_answer(struct channel *ch, bool ok, struct channel_payload response)
+{
+	struct dispatch *d = channel_turn(ch);
+
+	if (d == NULL)
+		return;
+	d->answered = true;
+	d->ok = ok;
+	if (!payload_is_object(response))
+		response = channel_empty();
+	/* A join's answer waits for what the class returns. */
+	if (ch->phase == CHANNEL_JOINING) {
+		d->binary = response.binary;
+		buf_add_slice(&d->response, response.bytes);
+		return;
+	}
+	session_reply(ch->session, ch->join_ref, d->in->ref, ch->sub.topic->token, ok, response);
+}
+
+void
+channel_reply_ok(struct channel *ch, struct channel_payload response)
+{
+	channel_answer(ch, true, response);
+}
+
+void
+channel_reply_error(struct channel *ch, struct channel_payload response)
+{
+	channel_answer(ch, false, response);
+}
+
+void
+channel_reply_reason(struct channel *ch, const char *reason)
+{
+	autobuf struct buf b = { 0 };
+
+	buf_add_str(&b, "{\"reason\":");
+	json_quote(&b, slice_str(reason));
+	buf_add_char(&b, '}');
+	channel_answer(ch, false, channel_json(buf_slice(&b)));
+}
+
+struct channel_ref *
+channel_defer(struct channel *ch)
+{
+	struct dispatch	   *d = channel_turn(ch);
+	struct channel_ref *ref;
+
+	if (d == NULL || ch->phase != CHANNEL_JOINED)
+		return NULL;
+	d->answered = true;
+	ref = xmalloc(sizeof(*ref) + d->in->ref.n);
+	*ref = (struct channel_ref){ .channel = ch, .ref = slice(ref->text, d->in->ref.n) };
+	memcpy(ref->text, d->in->ref.p, d->in->ref.n);
+	list_append(&channel_extra(ch)->refs, &ref->in_channel);
+	return ref;
+}
+
+void
+channel_ref_reply(struct channel_ref *ref, bool ok, struct channel_payload response)
+{
+	struct channel *ch = ref->channel;
+
+	if (ch != NULL && ch->phase == CHANNEL_JOINED)
+		session_reply(ch->session, ch->join_ref, ref->ref, ch->sub.topic->token, ok,
+		    payload_is_object(response) ? response : channel_empty());
+	list_remove(&ref->in_channel);
+	free(ref);
+}
+
+void
+channel_accept(struct channel *ch, struct channel_payload response)
+{
+	struct channel_extra *x = ch->extra;
+
+	if (ch->phase != CHANNEL_JOINING || x == NULL || x->ref == NULL)
+		return;
+	channel_enter(ch, slice_str(x->join_ref), slice_str(x->ref), response);
+}
+
+void
+channel_refuse(struct channel *ch, struct channel_payload response)
+{
+	struct channel_extra *x = ch->extra;
+	struct session	     *s = ch->session;
+	autobuf struct buf    token = { 0 };
+	struct list	      pending;
+
+	if (ch->phase != CHANNEL_JOINING || x == NULL || x->ref == NULL)
+		return;
+	json_quote(&token, slice_str(x->topic));
+	session_reply(s, slice_str(x->join_ref), slice_str(x->ref), buf_slice(&token), false, response);
+	list_init(&pending);
+	while (!list_empty(&x->pending))
+		list_append(&pending, list_take_link(&x->pending));
+	channel_drop(ch);
+	dispatch_pending(s, &pending);
+}
+
+int
+channel_push(struct channel *ch, struct slice event, struct channel_payload payload)
+{
+	struct message m;
+
+	if (ch->phase != CHANNEL_JOINED || !payload_is_object(payload))
+		return -EINVAL;
+	m = (struct message){
+		.kind = MESSAGE_PUSH, .join_ref = ch->join_ref, .topic_token = ch->sub.topic->token, .event = event,
+		.payload = payload.bytes, .binary = payload.binary,
+	};
+	hub_send(&ch->session->env->pubsub.hub, ch->sub.out, ch->sub.codec, &m);
+	message_done(&m);
+	return 0;
+}
+
+static int
+channel_publish(struct channel *ch, struct slice event, struct channel_payload payload, bool to_self)
+{
+	/* Who has left speaks to the others alone. */
+	bool self = to_self && ch->phase == CHANNEL_JOINED;
+
+	if (ch->sub.topic == NULL || !payload_is_object(payload))
+		return -EINVAL;
+	pubsub_broadcast(&ch->session->env->pubsub, ch->sub.topic->name, event, payload.bytes, payload.binary,
+	    self ? NULL : &ch->sub);
+	return 0;
+}
+
+int
+channel_broadcast(struct channel *ch, struct slice event, struct channel_payload payload)
+{
+	return channel_publish(ch, event, payload, true);
+}
+
+int
+channel_broadcast_from(struct channel *ch, struct slice event, struct channel_payload payload)
+{
+	return channel_publish(ch, event, payload, false);
+}
+
+void
+channel_stop(struct channel *ch)
+{
+	ch->stopping = true;
+	channel_settle(ch, 0);
+}
+
+void
+channel_fail(struct channel *ch, const char *reason)
+{
+	struct channel_extra *x = channel_extra(ch);
+
+	free(x->fail_reason);
+	x->fail_reason = xstrdup(reason);
+	ch->failing = ch->stopping = true;
+	channel_settle(ch, 0);
+}
+
+static void
+channel_timer_fire(struct timer *timer, uint64_t now)
+{
+	struct channel_timer *t = container_of(timer, struct channel_timer, timer);
+	struct channel	     *ch = t->channel;
+	int		      number = t->number, r = 0;
+
+	list_remove(&t->in_channel);
+	free(t);
+	if (ch->phase != CHANNEL_JOINED && ch->phase != CHANNEL_JOINING)
+		return;
+	ch->depth++;
+	if (ch->route->class->handle_info != NULL)
+		r = ch->route->class->handle_info(ch, number);
+	ch->depth--;
+	channel_settle(ch, r);
+}
+
+static struct channel_timer *
+channel_timer_find(struct channel *ch, int number)
+{
+	if (ch->extra == NULL)
+		return NULL;
+	list_each(link, &ch->extra->timers) {
+		struct channel_timer *t = list_entry(link, struct channel_timer, in_channel);
+
+		if (t->number == number)
+			return t;
+	}
+	return NULL;
+}
+
+void
+channel_set_timer(struct channel *ch, int number, uint64_t ms)
+{
+	struct loop	     *loop = ch->session->env->loop;
+	struct channel_timer *t = channel_timer_find(ch, number);
+
+	if (ch->phase == CHANNEL_OVER)
+		return;
+	if (t == NULL) {
+		t = xmalloc(sizeof(*t));
+		*t = (struct channel_timer){ .channel = ch, .number = number, .timer.fire = channel_timer_fire };
+		list_append(&channel_extra(ch)->timers, &t->in_channel);
+	}
+	loop_timer(loop, &t->timer, loop->now + ms);
+}
+
+void
+channel_stop_timer(struct channel *ch, int number)
+{
+	struct channel_timer *t = channel_timer_find(ch, number);
+
+	if (t == NULL)
+		return;
+	timer_stop(&t->timer);
+	list_remove(&t->in_channel);
+	free(t);
+}
+
+uint64_t
+channel_now(const struct channel *ch)
+{
+	return ch->session->env->loop->now;
+}
+
+int64_t
+channel_wall(const struct channel *ch)
+{
+	return wall_ms();
+}
+
+void
+channel_log(const struct channel *ch, int level, const char *fmt, ...)
+{
+	char	peer[ADDR_LEN], text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_peer((enum log_level)level, addr_text(ch->session->peer, peer), "%s", text);
+}
+
+struct slice
+channel_json_member(struct slice object, const char *name)
+{
+	return json_member(object, name);
+}
+
+int
+channel_json_string(struct slice token, char *scratch, size_t size, struct slice *text)
+{
+	if (token.n < 2 || token.p[0] != '"')
+		return -EINVAL;
+	return json_string(token, scratch, size, text);
+}
+
+int
+channel_json_quote(struct slice text, char *out, size_t size)
+{
+	size_t n = json_quoted_len(text);
+
+	if (n > size)
+		return -ENAMETOOLONG;
+	json_quote_to(out, text);
+	return (int)n;
+}

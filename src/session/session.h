@@ -1,0 +1,91 @@
+/*
+ * One client's conversation: who it is, what it joined, and how its messages find their channel. A session does not know how its bytes travel.
+ */
+#ifndef SESSION_SESSION_H
+#define SESSION_SESSION_H
+
+#include "net/addr.h"
+#include "pubsub/pubsub.h"
+#include "session/identity.h"
+#include "session/rates.h"
+#include "session/routes.h"
+
+struct session;
+struct inbound;
+
+/* How bytes reach a session's client. */
+struct transport {
+	const char	*name;
+	/* Ends the connection with that code, after what is queued; idempotent. The session is told by session_done(), at the end of the turn or later. */
+	void	(*close)(struct session *, unsigned code, const char *why);
+	/* Take nothing from the client for so long. */
+	void	(*pause)(struct session *, uint64_t ms);
+};
+
+struct session_limits {
+	uint32_t	max_channels;		/* of one session */
+	uint32_t	max_topics;		/* of the node; 0 = unlimited */
+	uint32_t	max_topic;		/* bytes of a topic's name */
+	uint32_t	message_rate;		/* a second; 0 = unlimited */
+	uint32_t	message_burst;
+	uint32_t	join_queue;		/* messages kept while a join is pending */
+	uint64_t	join_ms;		/* until a pending join is refused */
+	uint64_t	leeway_ms;		/* a token is taken so long after its exp */
+	uint64_t	expiry_warning_ms;	/* "token_expiring" comes so long before it */
+};
+
+/* What all sessions of a node share. */
+struct session_env {
+	struct loop		*loop;
+	struct pubsub		 pubsub;
+	struct routes		*routes;
+	struct rates		 rates;
+	const struct route_rate *event_rates;	/* for all routes; borrowed */
+	unsigned		 n_event_rates;
+	struct session_limits	 limits;
+	/* Verifies a token: 0 with a reference, or -EACCES with *why (static text, for the log). */
+	int		       (*verify)(void *arg, struct slice token, struct identity **who, const char **why);
+	void			*arg;
+};
+
+/* Embedded in its transport's connection. In `channels`, each topic at most once. */
+struct session {
+	struct session_env	*env;
+	const struct transport	*transport;
+	const struct codec	*codec;
+	struct outq		*out;		/* borrowed from the transport */
+	struct identity		*who;		/* our reference */
+	struct channel		*channels;	/* most recently used first */
+	struct dispatch		*current;	/* the message being handled */
+	const struct addr	*peer;		/* borrowed from the transport */
+	struct bucket		 bucket;
+	uint32_t		 n_channels;
+	bool			 warned;	/* token_expiring was said */
+	bool			 expired;	/* and so it has: rejoins are refused */
+	bool			 tokens_changed; /* session_tick() has a new answer */
+	bool			 closed;	/* session_close() was called: nothing is handled any more */
+};
+
+/* The env's pubsub, routes and rates are set up and torn down with the node; this wires intercepted broadcasts to channels. */
+void session_env_init(struct session_env *, struct loop *, struct broker *);
+void session_env_done(struct session_env *);
+
+/* Takes the reference to `who`. */
+void session_init(struct session *, struct session_env *, const struct transport *, const struct codec *, struct outq *,
+    const struct addr *peer, struct identity *who);
+/* The connection is gone: every channel ends ("closed"). */
+void session_done(struct session *);
+/* One message from the client. `data` may be anything; text is valid UTF-8. */
+void session_receive(struct session *, bool binary, struct slice data);
+/* One way out: logs the reason and asks the transport to end the connection with that code (RFC 6455 section 7.4). Idempotent. */
+void session_close(struct session *, unsigned code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/*
+ * Looks after tokens: warns before they expire, and closes the channels that stood on them. Returns when it wants to be called again (ms of the loop's clock), UINT64_MAX = never; to be asked again when
+ * `tokens_changed` is set, which it clears.
+ */
+uint64_t session_tick(struct session *, uint64_t now);
+
+/* For the transport's log lines. */
+struct slice session_user(const struct session *);
+
+#endif
