@@ -11,10 +11,15 @@
 struct inbound;
 struct message;
 
+enum codec_id { CODEC_PHOENIX_V1, CODEC_PHOENIX_V2 };
+
 struct codec {
 	const char	*name;		/* "phoenix 1.0.0" */
-	unsigned	 id;		/* its place in message.frames[] */
-	/* Fills *in from one WebSocket message. 0, or -EBADMSG for what is no message at all: the connection ends with 1011 (protocol/phoenix.md 2.7). */
+	unsigned	 id;		/* a codec_id: its place in message.frames[] */
+	/*
+	 * Fills *in from one WebSocket message. A text message must be valid UTF-8; a binary one is checked here.
+	 * 0, or -EBADMSG for what is no message at all: the connection ends with 1011 (protocol/phoenix.md 2.7).
+	 */
 	int		(*decode)(struct inbound *in, bool binary, struct slice data);
 	/* Returns a new reference, or NULL if this format cannot carry it. */
 	struct frame   *(*encode)(const struct message *);

@@ -5,33 +5,46 @@
 #define WIRE_MESSAGE_H
 
 #include "net/frame.h"
+#include "wire/codec.h"
 #include "wire/json.h"
 
 #define WIRE_MAX_TOPIC	256	/* bytes; the hard bound (limits.max_topic may lower it) */
 #define WIRE_MAX_EVENT	128
 #define WIRE_MAX_REF	128	/* bytes of a ref or join_ref token */
+#define WIRE_MAX_FIELD	255	/* bytes of a text in the head of a binary frame */
+#define WIRE_MAX_ECHO	2048	/* bytes of a topic token that is given back */
 
 enum inbound_fault {
 	FAULT_NONE,
 	FAULT_TOPIC,		/* null, not a string, or empty: "unmatched topic", the value echoed */
-	FAULT_TOPIC_TEXT,	/* too long, control characters, NUL: "invalid topic" */
+	FAULT_TOPIC_TEXT,	/* too long, control characters (NUL, DEL), no UTF-8: "invalid topic" */
 	FAULT_EVENT,		/* not a string, empty, too long, control characters: "invalid event" */
-	FAULT_REF,		/* ref or join_ref longer than WIRE_MAX_REF or with a NUL: "invalid ref"; both are "null" then */
+	FAULT_REF,		/* ref or join_ref longer than WIRE_MAX_REF, with a NUL, no UTF-8: "invalid ref"; both are null then */
 	FAULT_PAYLOAD		/* payload too deep or with too many members: "invalid payload" */
 };
 
-/* One message from a client. Slices borrow the input or `scratch`. */
+/*
+ * One message from a client. Slices borrow the input or `scratch`, so it cannot be copied. A message with a fault has all
+ * the fields that could be read: an error reply needs ref and topic_token.
+ */
 struct inbound {
 	struct slice	join_ref;	/* JSON tokens as sent; "null" when absent */
 	struct slice	ref;
-	struct slice	topic_token;	/* as sent: to be echoed where the topic is not one of ours */
-	struct slice	topic;		/* text; empty if it is no string */
-	struct slice	event;		/* text */
-	struct slice	payload;	/* JSON text (null becomes {}), or raw bytes when binary */
-	enum json_type	payload_type;
+	struct slice	topic_token;	/* as sent: to be echoed where the topic is not one of ours; "null" if that is over
+					   WIRE_MAX_ECHO or no UTF-8 */
+	struct slice	topic;		/* text; empty with FAULT_TOPIC and FAULT_TOPIC_TEXT */
+	struct slice	event;		/* text; empty with its fault */
+	struct slice	payload;	/* JSON text (null becomes {}), or raw bytes when binary; {} with its fault */
+	enum json_type	payload_type;	/* JSON_NULL when binary */
 	bool		binary;
-	enum inbound_fault fault;	/* the first one found, in the order above; FAULT_TOPIC* beat the others */
-	char		scratch[WIRE_MAX_TOPIC + WIRE_MAX_EVENT + 4 * WIRE_MAX_REF];
+	enum inbound_fault fault;	/* the first one in the order above */
+	struct {			/* what had to be written anew; not initialised */
+		char	topic[WIRE_MAX_TOPIC];
+		char	event[WIRE_MAX_EVENT];
+		char	join_ref[WIRE_MAX_REF];
+		char	ref[WIRE_MAX_REF];
+		char	topic_token[6 * WIRE_MAX_FIELD + 2];
+	} scratch;
 };
 
 enum message_kind {
@@ -50,13 +63,11 @@ struct message {
 	struct slice	topic_token;	/* JSON token */
 	struct slice	event;		/* text; not for REPLY */
 	struct slice	status;		/* REPLY: "ok" or "error" */
-	struct slice	payload;	/* JSON text of an object, or raw bytes when binary */
+	struct slice	payload;	/* JSON text of an object (empty means {}), or raw bytes when binary */
 	bool		binary;
 	bool		tried[MESSAGE_CODECS];
 	struct frame   *frames[MESSAGE_CODECS];
 };
-
-#include "wire/codec.h"
 
 /* The message in that codec's form, encoded at the first asking; borrowed. NULL if it has no such form (a binary payload in V1). */
 struct frame *message_frame(struct message *, const struct codec *);

@@ -1,0 +1,26 @@
+/*
+ * A message to clients is encoded once for each wire format, when the first receiver asks.
+ */
+#include "wire/message.h"
+
+#include <assert.h>
+
+struct frame *
+message_frame(struct message *m, const struct codec *codec)
+{
+	assert(codec->id < MESSAGE_CODECS);
+	if (!m->tried[codec->id]) {
+		m->tried[codec->id] = true;
+		m->frames[codec->id] = codec->encode(m);
+	}
+	return m->frames[codec->id];
+}
+
+void
+message_done(struct message *m)
+{
+	for (unsigned i = 0; i < MESSAGE_CODECS; i++) {
+		m->frames[i] = frame_unref(m->frames[i]);
+		m->tried[i] = false;
+	}
+}
