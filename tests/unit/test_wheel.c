@@ -53,12 +53,12 @@ fires_at(struct alarm *a, uint64_t now, uint64_t until)
 }
 
 static const uint64_t delays[] = {
-	1, 7, 8, 9, 100, 503, 504, 505, 511, 512, 513, 520, 4095, 4096, 32759, 32760, 32761, 32767, 32768, 32769, 60000, 300000
+	1, 7, 8, 9, 100, 503, 504, 505, 511, 512, 513, 520, 4095, 4096, 32759, 32760, 32761, 32767, 32768, 32769, 60000
 };
 
 START_TEST(fires_within_a_tick)
 {
-	for (uint64_t from = 100 * SECOND; from < 100 * SECOND + 3 * 512; from += 37) {
+	for (uint64_t from = 100 * SECOND; from < 100 * SECOND + 3 * 512; from += 131) {
 		struct alarm a = ALARM;
 		uint64_t     due = from + delays[_i], at;
 
@@ -392,7 +392,7 @@ START_TEST(agrees_with_a_plain_array)
 	wheel_init(&wheel, model.now);
 	for (unsigned i = 0; i < N_ALARMS; i++)
 		alarms[i] = (struct alarm){ .timer.fire = model_fire };
-	for (unsigned step = 0; step < 5000; step++) {
+	for (unsigned step = 0; step < 1500; step++) {
 		for (uint64_t n = draw(6); n > 0; n--)
 			model_meddle();
 		model_check_wait();
@@ -426,6 +426,7 @@ wheel_suite(void)
 	Suite *s = suite_create("wheel");
 	TCase *tc = tcase_create("wheel");
 
+	tcase_set_timeout(tc, 30);
 	tcase_add_checked_fixture(tc, start, NULL);
 	tcase_add_loop_test(tc, fires_within_a_tick, 0, sizeof(delays) / sizeof(delays[0]));
 	tcase_add_test(tc, stopping_is_always_harmless);
@@ -437,7 +438,7 @@ wheel_suite(void)
 	tcase_add_test(tc, a_callback_may_free_its_timer);
 	tcase_add_test(tc, beyond_the_range);
 	tcase_add_test(tc, forever);
-	tcase_add_loop_test(tc, agrees_with_a_plain_array, 0, 8);
+	tcase_add_loop_test(tc, agrees_with_a_plain_array, 0, 6);
 	tcase_add_test(tc, left_slots_are_forgotten);
 	suite_add_tcase(s, tc);
 	return s;
