@@ -1,0 +1,11 @@
+/*
+ * The built-in channel classes, one per file. They see nothing but <roost/channel.h>.
+ */
+#ifndef CHANNELS_BUILTIN_H
+#define CHANNELS_BUILTIN_H
+
+#include <roost/channel.h>
+
+extern const struct channel_class room_class;
+
+#endif

@@ -1,0 +1,338 @@
+/*
+ * The endpoint: accepts, and answers what is not a WebSocket.
+ */
+#include "server/endpoint.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/stats.h"
+#include "net/url.h"
+#include "server/token.h"
+
+#define DEV_TOKEN_SECONDS	(12 * 3600)
+
+static const char welcome[] =
+    "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>roost</title>"
+    "<h1>roost is running</h1>"
+    "<p>A realtime channel server for Phoenix clients. Point yours at <code>/socket</code>.</p></html>\n";
+
+static void
+door_on_gone(void *owner)
+{
+	stats->connections--;
+}
+
+/* Too many are here already: said without reading, since there is no room to wait for the request. */
+static void
+door_turn_away(int fd)
+{
+	static const char answer[] =
+	    "HTTP/1.1 503 Service Unavailable\r\nServer: roost\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+	stats->refused_total++;
+	send(fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	shutdown(fd, SHUT_WR);
+	close(fd);
+}
+
+static void
+door_open_again(struct timer *t, uint64_t now)
+{
+	struct door *d = container_of(t, struct door, rest);
+
+	if (d->listener != NULL)
+		listener_set_accepting(d->listener, true);
+}
+
+/* Handshakes are dear: beyond the rate, callers wait in the backlog. */
+static void
+door_pace(struct door *d)
+{
+	struct loop *loop = d->endpoint->loop;
+	uint32_t     rate = (uint32_t)d->endpoint->options.tls_handshakes;
+	uint64_t     wait = bucket_take(&d->handshakes, loop->now, rate, rate);
+
+	if (wait == 0)
+		return;
+	listener_set_accepting(d->listener, false);
+	loop_timer(loop, &d->rest, loop->now + wait);
+}
+
+static void
+door_on_accept(struct listener *l, int fd, const struct addr *peer, void *arg)
+{
+	struct door	*d = arg;
+	struct endpoint *e = d->endpoint;
+	struct stream	*s;
+
+	if (!d->admin && stats->connections >= e->options.max_connections) {
+		door_turn_away(fd);
+		return;
+	}
+	stats->connections++;
+	s = stream_new(e->loop, fd, d->tls ? &stream_tls : &stream_plain, NULL, NULL);
+	if (d->tls) {
+		door_pace(d);
+		if (tls_accept(s, e->options.tls) < 0) {
+			stats->connections--;
+			stream_free(s, true);
+			return;
+		}
+	}
+	http_conn_new(&e->http, s, peer, d->proxy, d, door_on_gone);
+}
+
+static bool
+net_list_has(const struct addr_net *nets, unsigned n, const struct addr *a)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (addr_net_has(&nets[i], a))
+			return true;
+	return false;
+}
+
+/* From the right, the first address that is no trusted proxy's: what stands left of it anyone could have written. */
+struct addr
+endpoint_client(const struct endpoint *e, const struct http_conn *conn, const struct http_request *req)
+{
+	struct addr  client = *http_conn_peer(conn);
+	struct slice hops[32], hop;
+	size_t	     at = 0;
+	unsigned     n = 0;
+
+	if (!net_list_has(e->options.trusted, e->options.n_trusted, &client))
+		return client;
+	while (http_next_token(req, "x-forwarded-for", &at, &hop)) {
+		if (n == 32) {
+			memmove(hops, hops + 1, sizeof(hops) - sizeof(hops[0]));
+			n--;
+		}
+		hops[n++] = hop;
+	}
+	while (n > 0) {
+		struct addr a;
+
+		if (addr_parse_ip(&a, hops[--n]) < 0)
+			break;
+		client = a;
+		if (!net_list_has(e->options.trusted, e->options.n_trusted, &a))
+			break;
+	}
+	return client;
+}
+
+void
+endpoint_refuse(struct http_conn *conn, const struct http_request *req, const struct addr *client, unsigned status,
+    const char *extra, const char *fmt, ...)
+{
+	char	peer[ADDR_LEN], why[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	/* Without the query: it may hold a token. */
+	log_peer(LOG_INFO_, addr_text(client, peer), "refused %u %.*s: %s", status, SLICE_ARG(req->path), why);
+	http_respond(conn, status, extra, NULL, slice("", 0));
+}
+
+static void
+respond_text(struct http_conn *conn, unsigned status, const char *text)
+{
+	http_respond(conn, status, "Cache-Control: no-store\r\n", "text/plain; charset=utf-8", slice_str(text));
+}
+
+static void
+respond_health(struct endpoint *e, struct http_conn *conn)
+{
+	if (e->draining)
+		respond_text(conn, 503, "draining\n");
+	else
+		respond_text(conn, 200, "ok\n");
+}
+
+static void
+respond_metrics(struct endpoint *e, struct http_conn *conn)
+{
+	autobuf struct buf out = { 0 };
+
+	e->metrics(&out, e->arg);
+	http_respond(conn, 200, "Cache-Control: no-store\r\n", "text/plain; version=0.0.4; charset=utf-8", buf_slice(&out));
+}
+
+/* A token for whoever asks: with --dev alone. */
+static void
+respond_dev_token(struct endpoint *e, struct http_conn *conn, const struct http_request *req)
+{
+	autobuf struct buf user = { 0 }, body = { 0 };
+	autofree char	  *token = NULL;
+	int64_t		   now = wall_ms() / 1000;
+
+	if (url_param(req->query, "user", &user) != 1 || user.n == 0 || user.n > 64) {
+		respond_text(conn, 400, "expected ?user=NAME\n");
+		return;
+	}
+	buf_add_char(&user, '\0');
+	token = token_mint_hs256(e->options.dev_secret, user.p, now, now + DEV_TOKEN_SECONDS, NULL);
+	if (token == NULL) {
+		respond_text(conn, 400, "not a user's name\n");
+		return;
+	}
+	buf_addf(&body, "{\"token\":\"%s\"}", token);
+	http_respond(conn, 200, "Cache-Control: no-store\r\n", "application/json", buf_slice(&body));
+}
+
+static void
+respond_page(struct endpoint *e, struct http_conn *conn, struct slice path)
+{
+	static const char policy[] =
+	    "Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
+	    "Content-Security-Policy: default-src 'self'; connect-src 'self' ws: wss:\r\n";
+	autobuf struct buf body = { 0 };
+	const char	  *type;
+
+	if (e->options.pages == NULL || pages_read(e->options.pages, path, &body, &type) < 0)
+		respond_text(conn, 404, "not found\n");
+	else
+		http_respond(conn, 200, policy, type, buf_slice(&body));
+}
+
+static bool
+endpoint_admin(struct endpoint *e, struct http_conn *conn, const struct http_request *req)
+{
+	if (!url_path_is(req->path, "/metrics"))
+		return false;
+	respond_metrics(e, conn);
+	return true;
+}
+
+/* The demo pages, under /demo/. */
+static bool
+endpoint_demo(struct endpoint *e, struct http_conn *conn, const struct http_request *req)
+{
+	autobuf struct buf path = { 0 };
+
+	if (url_path_is(req->path, "/demo/token")) {
+		respond_dev_token(e, conn, req);
+		return true;
+	}
+	if (slice_is(req->path, "/demo")) {
+		http_respond(conn, 301, "Location: /demo/\r\n", "text/plain", slice("", 0));
+		return true;
+	}
+	if (!slice_starts(req->path, SLICE("/demo/")))
+		return false;
+	if (url_decode_path(req->path, &path) < 0)
+		respond_text(conn, 400, "bad path\n");
+	else
+		respond_page(e, conn, slice_from(buf_slice(&path), strlen("/demo/")));
+	return true;
+}
+
+static bool
+endpoint_socket(struct endpoint *e, struct http_conn *conn, const struct http_request *req, const struct door *d)
+{
+	const char *echo = e->options.echo_path;
+
+	if (url_path_is(req->path, "/socket/websocket")) {
+		endpoint_upgrade(e, conn, req, false);
+		return true;
+	}
+	if (echo == NULL || echo[0] == '\0' || !d->loopback || !url_path_is(req->path, echo))
+		return false;
+	endpoint_upgrade(e, conn, req, true);
+	return true;
+}
+
+static void
+endpoint_handle(struct http_conn *conn, const struct http_request *req, struct slice body, void *arg)
+{
+	struct endpoint	  *e = arg;
+	const struct door *d = http_conn_owner(conn);
+
+	if (url_path_is(req->path, "/healthz") || url_path_is(req->path, "/readyz")) {
+		respond_health(e, conn);
+		return;
+	}
+	if ((d->admin || e->options.dev) && endpoint_admin(e, conn, req))
+		return;
+	if (!d->admin && endpoint_socket(e, conn, req, d))
+		return;
+	if (!d->admin && e->options.dev && endpoint_demo(e, conn, req))
+		return;
+	if (!d->admin && slice_is(req->path, "/"))
+		http_respond(conn, 200, NULL, "text/html; charset=utf-8", slice_str(welcome));
+	else
+		respond_text(conn, 404, "not found\n");
+}
+
+/* Nothing here takes a body, or anything but GET and HEAD. */
+static int
+endpoint_on_head(struct http_conn *conn, const struct http_request *req, const char **extra, void *arg)
+{
+	bool get = slice_is(req->method, "GET"), head = slice_is(req->method, "HEAD");
+	bool socket = url_path_is(req->path, "/socket/websocket");
+
+	if (get || (head && !socket))
+		return 0;
+	*extra = socket ? "Allow: GET\r\n" : "Allow: GET, HEAD\r\n";
+	return 405;
+}
+
+void
+endpoint_init(struct endpoint *e, struct loop *loop, struct websockets *websockets)
+{
+	*e = (struct endpoint){ .loop = loop, .websockets = websockets };
+	list_init(&e->doors);
+	http_server_init(&e->http, loop, endpoint_handle, e);
+	e->http.on_head = endpoint_on_head;
+	e->anonymous = identity_new(SLICE(""), SLICE(""), SLICE("{}"), INT64_MAX);
+	census_init(&e->users);
+	census_init(&e->addresses);
+}
+
+void
+endpoint_done(struct endpoint *e)
+{
+	endpoint_close_doors(e, true);
+	http_server_done(&e->http);
+	/* Connections point to their door, so the doors go last. */
+	list_each(link, &e->doors)
+		free(list_entry(link, struct door, in_endpoint));
+	list_init(&e->doors);
+	e->anonymous = identity_unref(e->anonymous);
+	census_done(&e->users);
+	census_done(&e->addresses);
+}
+
+void
+endpoint_listen(struct endpoint *e, int fd, const struct addr_listen *a, bool admin)
+{
+	struct door *d = xmalloc(sizeof(*d));
+	char	     text[192];
+
+	*d = (struct door){
+		.endpoint = e, .admin = admin, .proxy = a->proxy, .tls = a->tls, .loopback = addr_listen_is_loopback(a),
+		.rest.fire = door_open_again,
+	};
+	list_append(&e->doors, &d->in_endpoint);
+	d->listener = listener_new(e->loop, fd, a, door_on_accept, d);
+	log_info("%s on %s", admin ? "admin" : "listening", addr_listen_text(a, text));
+}
+
+void
+endpoint_close_doors(struct endpoint *e, bool unlink)
+{
+	list_each(link, &e->doors) {
+		struct door *d = list_entry(link, struct door, in_endpoint);
+
+		timer_stop(&d->rest);
+		d->listener = listener_free(d->listener, unlink);
+	}
+}

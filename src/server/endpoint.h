@@ -1,0 +1,84 @@
+/*
+ * Where connections come in: listeners, limits at the door, and which path leads where.
+ */
+#ifndef SERVER_ENDPOINT_H
+#define SERVER_ENDPOINT_H
+
+#include "net/http_server.h"
+#include "net/listener.h"
+#include "net/tls.h"
+#include "server/auth.h"
+#include "server/census.h"
+#include "server/origin.h"
+#include "server/pages.h"
+#include "transport/websocket.h"
+
+struct endpoint;
+
+/* One listener. */
+struct door {
+	struct list	 in_endpoint;
+	struct endpoint	*endpoint;
+	struct listener	*listener;
+	bool		 admin;		/* metrics and the like, instead of clients */
+	bool		 proxy;
+	bool		 tls;
+	bool		 loopback;	/* only this machine can reach it */
+	struct bucket	 handshakes;	/* TLS handshakes */
+	struct timer	 rest;		/* until there may be one more */
+};
+
+/* What a reload replaces as a whole. Everything is borrowed from the node. */
+struct endpoint_options {
+	bool		 dev;
+	bool		 anonymous;		/* /socket without a token */
+	bool		 require_origin;
+	bool		 compression;
+	const char	*echo_path;		/* NULL or "" = none */
+	uint64_t	 max_connections;
+	uint64_t	 max_per_user;		/* 0 = unlimited */
+	uint64_t	 max_per_address;
+	uint64_t	 tls_handshakes;	/* a second; 0 = unlimited */
+	struct auth	*auth;
+	struct origins	*origins;		/* NULL = any */
+	struct tls_context *tls;
+	const struct addr_net *trusted;		/* proxies whose X-Forwarded-For counts */
+	unsigned	 n_trusted;
+	struct pages	*pages;			/* demo pages, or NULL */
+	struct slice	 dev_secret;		/* for /demo/token */
+};
+
+struct endpoint {
+	struct loop		*loop;
+	struct http_server	 http;
+	struct websockets	*websockets;
+	struct endpoint_options	 options;
+	struct identity		*anonymous;
+	struct census		 users;
+	struct census		 addresses;
+	struct list		 doors;
+	bool			 draining;	/* health checks get 503, and so do new clients */
+	bool			 crowded;	/* memory is short: the same for new clients */
+	/* Adds the /metrics text. */
+	void		       (*metrics)(struct buf *out, void *arg);
+	void			*arg;
+};
+
+void endpoint_init(struct endpoint *, struct loop *, struct websockets *);
+/* Closes the doors and everyone who is still in HTTP. */
+void endpoint_done(struct endpoint *);
+/* Takes a bound descriptor (listener_bind()). */
+void endpoint_listen(struct endpoint *, int fd, const struct addr_listen *, bool admin);
+/* No new connections from now on. With unlink, files of unix sockets are removed. */
+void endpoint_close_doors(struct endpoint *, bool unlink);
+
+/* The client's address: X-Forwarded-For's where the peer is a trusted proxy. */
+struct addr endpoint_client(const struct endpoint *, const struct http_conn *, const struct http_request *);
+/* Refuses with an empty body, and logs why. */
+void endpoint_refuse(struct http_conn *, const struct http_request *, const struct addr *client, unsigned status, const char *extra,
+    const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+
+/* upgrade.c: a request for /socket/websocket, or for the echo path. */
+void endpoint_upgrade(struct endpoint *, struct http_conn *, const struct http_request *, bool echo);
+
+#endif
