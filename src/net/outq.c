@@ -127,6 +127,7 @@ void
 outq_drop(struct outq *q, size_t n)
 {
 	assert(n <= q->bytes);
+	q->held = false;
 	q->bytes -= (uint32_t)n;
 	n += q->offset;
 	while (q->n > 0) {
@@ -144,10 +145,22 @@ outq_drop(struct outq *q, size_t n)
 		outq_release_ring(q);
 }
 
+/* How many frames at the front have been begun with. */
+static unsigned
+outq_begun(const struct outq *q)
+{
+	size_t	 begun = q->offset + (q->held ? OUTQ_HELD : 0), seen = 0;
+	unsigned n = 0;
+
+	while (n < q->n && seen < begun)
+		seen += outq_at(q, n++)->len;
+	return n;
+}
+
 void
 outq_clear_unsent(struct outq *q)
 {
-	unsigned keep = q->offset > 0 ? 1 : 0;
+	unsigned keep = outq_begun(q);
 
 	for (unsigned i = keep; i < q->n; i++) {
 		struct frame *f = outq_at(q, i);
@@ -155,7 +168,7 @@ outq_clear_unsent(struct outq *q)
 		q->bytes -= f->len;
 		frame_unref(f);
 	}
-	q->n = (uint16_t)(q->n < keep ? q->n : keep);
+	q->n = (uint16_t)keep;
 	if (q->n == 0)
 		outq_release_ring(q);
 }
@@ -176,6 +189,7 @@ void
 outq_done(struct outq *q)
 {
 	q->closed = true;
+	q->held = false;
 	q->offset = 0;
 	outq_clear_unsent(q);
 	if (q->dirty)

@@ -17,6 +17,7 @@ struct codec;
 /* What flushing means: a stream writes, a poll answers. */
 typedef void outq_fn(struct outq *);
 
+#define OUTQ_HELD	(16 * 1024)	/* most that a transport begins with at a time */
 #define OUTQ_MAX_FRAMES	32768	/* more frames than this wait for nobody: outq_is_full() */
 
 /*
@@ -37,6 +38,7 @@ struct outq {
 	uint8_t		  window;	/* deflate window the receiver agreed to, 0 = none */
 	bool		  dirty : 1;
 	bool		  closed : 1;	/* takes nothing any more: what is pushed is dropped */
+	bool		  held : 1;	/* the transport has begun with the first OUTQ_HELD bytes: they stay */
 };
 
 void outq_init(struct outq *, struct loop *, outq_fn *flush);
@@ -50,7 +52,7 @@ struct frame *outq_at(const struct outq *, unsigned i);
 int outq_peek(const struct outq *, struct iovec *iov, int max);
 /* Drops `n` bytes from the front: they are written. */
 void outq_drop(struct outq *, size_t n);
-/* Drops every frame of which nothing has been written yet. */
+/* Drops every frame of which nothing has been written yet, nor is held. */
 void outq_clear_unsent(struct outq *);
 
 static inline bool

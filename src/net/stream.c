@@ -88,7 +88,7 @@ static void stream_event(evutil_socket_t, short, void *);
 static void
 stream_watch(struct stream *s)
 {
-	bool  write = s->writing || s->want_write_to_read;
+	bool  write = (s->writing && !s->want_read_to_write) || s->want_write_to_read;
 	short what = (short)(EV_PERSIST | (s->reading ? EV_READ : 0) | (write ? EV_WRITE : 0));
 
 	event_del(&s->event);
@@ -112,7 +112,7 @@ static void
 stream_event(evutil_socket_t fd, short what, void *arg)
 {
 	struct stream *s = arg;
-	bool	       wanted = s->want_write_to_read;
+	bool	       wanted = s->want_write_to_read, blocked = s->want_read_to_write;
 
 	loop_awake(s->out.loop);
 	if ((what & EV_WRITE) && s->writing) {
@@ -122,7 +122,7 @@ stream_event(evutil_socket_t fd, short what, void *arg)
 	if (!s->ended && ((what & EV_READ) || (wanted && (what & EV_WRITE)))) {
 		s->want_write_to_read = false;
 		stream_read(s);
-		if (!s->ended && s->want_write_to_read != wanted)
+		if (!s->ended && (s->want_write_to_read != wanted || s->want_read_to_write != blocked))
 			stream_watch(s);
 	}
 }

@@ -44,6 +44,7 @@ struct stream {
 	bool			 writing : 1;		/* EV_WRITE is armed */
 	bool			 stuck : 1;		/* the last flush left something */
 	bool			 want_write_to_read : 1;	/* TLS: reading goes on when we can write */
+	bool			 want_read_to_write : 1;	/* TLS: writing goes on when we have read: the handshake */
 	bool			 ended : 1;		/* on_end was told, or the stream was freed */
 	bool			 shut : 1;		/* shutdown follows the last byte */
 	const struct stream_ops	*ops;
