@@ -120,19 +120,19 @@ log_dropped(void)
 	return logger.dropped;
 }
 
-/* How long the character that begins with this byte is; 0 if none does. */
+/* How long the character that begins with this byte says it is; 0 if none begins so. */
 static size_t
 utf8_length(unsigned char first)
 {
 	if (first < 0x80)
 		return 1;
-	if (first < 0xc2)
+	if (first < 0xc0)
 		return 0;
 	if (first < 0xe0)
 		return 2;
 	if (first < 0xf0)
 		return 3;
-	return first < 0xf5 ? 4 : 0;
+	return first < 0xf8 ? 4 : 0;
 }
 
 /* The first character of `s`, which is not empty: returns its length and its code, or 1 and NOT_UTF8. */

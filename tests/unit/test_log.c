@@ -273,6 +273,25 @@ START_TEST(reopens_after_rotation)
 }
 END_TEST
 
+START_TEST(old_descriptors_are_closed)
+{
+	int fd;
+
+	open_log(path, LOG_INFO_, false);
+	fd = open("/dev/null", O_RDONLY);
+	for (unsigned i = 0; i < 5; i++) {
+		ck_assert_int_eq(log_reopen(), 0);
+		open_log(i % 2 == 0 ? path2 : path, LOG_INFO_, false);
+	}
+	close(fd);
+	ck_assert_int_eq(open("/dev/null", O_RDONLY), fd);
+	log_close();
+	ck_assert_int_eq(open("/dev/null", O_RDONLY), fd - 1);
+	close(fd);
+	close(fd - 1);
+}
+END_TEST
+
 START_TEST(goes_on_where_it_was)
 {
 	struct log_options bad = { .level = LOG_DEBUG_, .json = true, .file = path2 };
@@ -500,6 +519,7 @@ log_suite(void)
 	tcase_add_test(tc, just_fits);
 	tcase_add_test(tc, opens_for_append);
 	tcase_add_test(tc, reopens_after_rotation);
+	tcase_add_test(tc, old_descriptors_are_closed);
 	tcase_add_test(tc, goes_on_where_it_was);
 	tcase_add_test(tc, standard_error_is_the_default);
 	tcase_add_loop_test(tc, a_full_pipe_drops_and_tells, 0, 2);
