@@ -1,0 +1,211 @@
+/*
+ * roostd: reads its configuration, then serves, alone or as the master of several workers.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/stats.h"
+#include "server/master.h"
+#include "server/node.h"
+#include "server/parts.h"
+#include "server/process.h"
+#include "server/token.h"
+
+#define DEV_TOKEN_SECONDS	(12 * 3600)
+
+extern char **environ;
+
+/* What a worker is made from. */
+struct start {
+	struct config_set   *config;
+	struct node_sockets *sockets;	/* one set per worker */
+	unsigned	     workers;
+};
+
+static int
+complain(int code, char *why)
+{
+	fprintf(stderr, "roostd: %s\n", why);
+	free(why);
+	return code;
+}
+
+/* With --dev, where to look and with what: on standard output, for people and scripts. */
+static void
+announce(const struct config *c, const struct node_sockets *sockets)
+{
+	int64_t		now = wall_ms() / 1000;
+	autofree char  *token = token_mint_hs256(SLICE(DEV_SECRET), "dev", now, now + DEV_TOKEN_SECONDS, NULL);
+	char		text[192];
+
+	for (unsigned i = 0; c->dev && i < sockets->n; i++)
+		if (!sockets->items[i].admin && sockets->items[i].addr.path[0] == '\0') {
+			printf("roostd: demo page http://%s/demo/\n", addr_listen_text(&sockets->items[i].addr, text));
+			break;
+		}
+	if (c->dev && c->n_keys == 0 && token != NULL && (c->auth_key_file == NULL || c->auth_key_file[0] == '\0'))
+		printf("roostd: token %s\n", token);
+	fflush(stdout);
+}
+
+static void
+warn_about(const struct config *c)
+{
+	bool has_key = c->n_keys > 0 || c->dev || (c->auth_key_file != NULL && c->auth_key_file[0] != '\0') ||
+	    (c->auth_secret != NULL && c->auth_secret[0] != '\0');
+
+	if (!has_key && !c->auth_anonymous)
+		log_warn("no JWT key is configured: every client will be refused; see -k, auth.anonymous and --dev in roostd(8)");
+}
+
+/* Keys and certificates are read, then privileges go, then we serve. */
+static int
+serve(struct config_set *config, struct node_sockets *sockets)
+{
+	const struct config *c = config_get(config);
+	struct node	    *node;
+	char		    *why = NULL;
+	int		     code = EX_CONFIG, r;
+
+	node = node_new(config, sockets, &code, &why);
+	if (node == NULL)
+		return complain(code, why);
+	r = process_become(c->user);
+	if (r < 0) {
+		log_error("cannot become user %s: %s", c->user, strerror(-r));
+		node_free(node);
+		return EX_NOPERM;
+	}
+	process_harden();
+	code = node_run(node);
+	node_free(node);
+	return code;
+}
+
+static int
+serve_as_worker(unsigned index, void *arg)
+{
+	struct start	  *start = arg;
+	struct config_set *config = start->config;
+
+	stats = master_slot(index);
+	for (unsigned i = 0; i < start->workers; i++)
+		if (i != index)
+			node_close_sockets(&start->sockets[i]);
+	start->config = NULL;
+	return serve(config, &start->sockets[index]);
+}
+
+/* The sockets stay open here too: a worker's restart loses no caller that waits. */
+static int
+serve_under_master(struct config_set *config)
+{
+	const struct config *c = config_get(config);
+	struct start	     start = { .config = config, .workers = c->workers };
+	char		    *why = NULL;
+	int		     code = 0;
+
+	start.sockets = xcalloc(c->workers, sizeof(*start.sockets));
+	for (unsigned i = 0; i < c->workers && code == 0; i++)
+		code = node_bind(c, c->workers > 1, &start.sockets[i], &why);
+	if (code == 0) {
+		announce(c, &start.sockets[0]);
+		code = master_run(&(struct master_options){ .workers = c->workers, .worker = serve_as_worker, .arg = &start });
+	} else
+		complain(code, why);
+	for (unsigned i = 0; i < c->workers; i++)
+		node_close_sockets(&start.sockets[i]);
+	free(start.sockets);
+	config_free(start.config);
+	return code;
+}
+
+static int
+serve_alone(struct config_set *config)
+{
+	struct node_sockets sockets;
+	char		   *why = NULL;
+	int		    code = node_bind(config_get(config), false, &sockets, &why);
+
+	if (code == 0) {
+		announce(config_get(config), &sockets);
+		return serve(config, &sockets);
+	}
+	node_close_sockets(&sockets);
+	config_free(config);
+	return complain(code, why);
+}
+
+static int
+check(struct config_set *config)
+{
+	char	    *why = NULL;
+	int	     code;
+	struct node *node = node_new(config, NULL, &code, &why);
+
+	if (node == NULL)
+		return complain(code, why);
+	node_free(node);
+	printf("roostd: the configuration is fine\n");
+	return 0;
+}
+
+static int
+run(struct config_set *config)
+{
+	const struct config *c = config_get(config);
+	int		     lock, r;
+
+	if (parts_log_open(c) < 0) {
+		config_free(config);
+		return EX_CONFIG;
+	}
+	lock = process_pid_file(c->pid_file);
+	if (lock < 0 && lock != -ENOENT) {
+		log_error("%s: %s", c->pid_file, lock == -EWOULDBLOCK ? "another roostd runs with this file" : strerror(-lock));
+		config_free(config);
+		return EX_OSERR;
+	}
+	warn_about(c);
+	r = c->workers > 1 || c->supervise ? serve_under_master(config) : serve_alone(config);
+	log_close();
+	return r;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct config_set  *config = NULL;
+	enum config_action  action = CONFIG_RUN;
+	char		   *why = NULL;
+	int		    code;
+
+	process_prepare();
+	code = config_load(argc, argv, environ, &config, &action, &why);
+	if (code != 0)
+		return complain(code, why);
+	switch (action) {
+	case CONFIG_HELP:
+		config_usage(stdout);
+		break;
+	case CONFIG_VERSION:
+		printf("roostd %s\n", PACKAGE_VERSION);
+		break;
+	case CONFIG_DUMP:
+		config_dump(config, stdout);
+		break;
+	case CONFIG_CHECK:
+		return check(config);
+	case CONFIG_RUN:
+		return run(config);
+	}
+	config_free(config);
+	return 0;
+}

@@ -1,0 +1,321 @@
+/*
+ * The node: built from the ground up, in the order of the floors.
+ */
+#include "server/node.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/stats.h"
+#include "channels/builtin.h"
+#include "server/drain.h"
+#include "server/endpoint.h"
+#include "server/parts.h"
+#include "server/watch.h"
+#include "session/classes.h"
+
+#define SPARE_DESCRIPTORS	64	/* beyond the clients': logs, listeners, the reserve */
+
+struct node {
+	struct config_set	*config;
+	struct parts		*parts;		/* what the configuration names: replaced as a whole by a reload */
+	struct loop		*loop;
+	struct session_env	 env;
+	struct websockets	 websockets;
+	struct endpoint		 endpoint;
+	struct deflate		*deflate;
+	struct drain		 drain;
+	struct watch		 watch;
+	struct event		*signals[5];
+};
+
+static int
+node_verify(void *arg, struct slice token, struct identity **who, const char **why)
+{
+	struct node *n = arg;
+
+	return parts_verify(n->parts, token, who, why);
+}
+
+static void
+node_metrics(struct buf *out, void *arg)
+{
+	stats->log_dropped_total = log_dropped();
+	stats_expose(stats, out);
+}
+
+int
+node_bind(const struct config *c, bool reuse_port, struct node_sockets *set, char **why)
+{
+	const struct config_list *lists[] = { &c->listen, &c->admin_listen };
+
+	*set = (struct node_sockets){ 0 };
+	for (unsigned k = 0; k < 2; k++)
+		for (unsigned i = 0; i < lists[k]->n; i++) {
+			struct node_socket *s = &set->items[set->n];
+			struct addr_listen  asked;
+			const char	   *fault;
+
+			if (strcmp(lists[k]->items[i], "none") == 0)
+				continue;
+			if (addr_listen_parse(&asked, lists[k]->items[i], &fault) < 0) {
+				*why = xasprintf("%s: %s", lists[k]->items[i], fault);
+				return EX_CONFIG;
+			}
+			s->fd = listener_bind(&asked, reuse_port, &s->addr);
+			s->admin = k == 1;
+			if (s->fd < 0) {
+				*why = xasprintf("cannot listen on %s: %s", lists[k]->items[i], strerror(-s->fd));
+				return s->fd == -EACCES || s->fd == -EPERM ? EX_NOPERM : EX_OSERR;
+			}
+			set->n++;
+		}
+	return 0;
+}
+
+void
+node_close_sockets(struct node_sockets *set)
+{
+	for (unsigned i = 0; i < set->n; i++)
+		if (set->items[i].fd >= 0)
+			close(set->items[i].fd);
+	set->n = 0;
+}
+
+/* As many clients as descriptors allow, unless the configuration says fewer; 0 with *why if it says more. */
+static uint64_t
+max_connections(const struct config *c, char **why)
+{
+	struct rlimit r = { 0 };
+
+	getrlimit(RLIMIT_NOFILE, &r);
+	if (c->max_connections == 0)
+		return r.rlim_cur > 2 * SPARE_DESCRIPTORS ? r.rlim_cur - SPARE_DESCRIPTORS : r.rlim_cur / 2;
+	if (c->max_connections + SPARE_DESCRIPTORS <= r.rlim_cur)
+		return c->max_connections;
+	*why = xasprintf("limits.max_connections = %llu needs %llu descriptors, and this process may have %llu",
+	    (unsigned long long)c->max_connections, (unsigned long long)c->max_connections + SPARE_DESCRIPTORS,
+	    (unsigned long long)r.rlim_cur);
+	return 0;
+}
+
+/* Copies the configuration to those who work by it. */
+static void
+node_configure(struct node *n, uint64_t connections)
+{
+	const struct config *c = config_get(n->config);
+	struct parts	    *p = n->parts;
+
+	n->env.limits = (struct session_limits){
+		.max_channels = (uint32_t)c->max_channels, .max_topics = (uint32_t)c->max_topics,
+		.max_topic = (uint32_t)c->max_topic, .message_rate = (uint32_t)c->message_rate,
+		.message_burst = (uint32_t)c->message_burst, .join_queue = (uint32_t)c->join_queue, .join_ms = c->join_ms,
+		.leeway_ms = c->auth_leeway_ms, .expiry_warning_ms = c->auth_expiry_warning_ms,
+	};
+	n->env.event_rates = p->event_rates;
+	n->env.n_event_rates = p->n_event_rates;
+	routes_unref(n->env.routes);
+	n->env.routes = routes_ref(p->routes);
+	n->env.pubsub.hub.options = (struct hub_options){
+		.deflate = n->deflate, .deflate_min = (uint32_t)c->compression_min,
+	};
+	n->websockets.options = (struct websocket_options){
+		.limits = { .max_message = c->max_message, .max_fragments = (uint32_t)c->max_fragments },
+		.max_queue = c->max_queue, .stall_ms = c->stall_ms, .idle_ms = c->idle_ms,
+		.ping_ms = c->ping_interval_ms, .pong_ms = c->pong_timeout_ms, .close_ms = c->close_ms,
+	};
+	n->endpoint.http.options = (struct http_server_options){
+		.limits = { .head = c->http_max_head, .target = c->http_max_target, .fields = (unsigned)c->http_max_fields },
+		.handshake_ms = c->handshake_ms, .linger_ms = c->close_ms,
+	};
+	n->endpoint.options = (struct endpoint_options){
+		.dev = c->dev, .anonymous = c->auth_anonymous, .require_origin = c->require_origin,
+		.compression = c->compression, .echo_path = c->echo_path, .max_connections = connections,
+		.max_per_user = c->max_per_user, .max_per_address = c->max_per_address, .tls_handshakes = c->tls_handshakes,
+		.auth = p->auth, .origins = p->origins, .tls = p->tls, .trusted = p->trusted, .n_trusted = p->n_trusted,
+		.pages = p->pages, .dev_secret = SLICE(DEV_SECRET),
+	};
+	n->drain.options = (struct drain_options){
+		.time_ms = c->drain_ms, .delay_ms = c->drain_delay_ms, .close_ms = c->close_ms,
+	};
+	n->watch.memory_high = c->memory_high;
+}
+
+static void
+node_reload(struct node *n)
+{
+	autobuf struct buf stale = { 0 };
+	autofree char	  *why = NULL;
+	struct config_set *fresh;
+	struct parts	  *parts = NULL, *old_parts = n->parts;
+	struct config_set *old = n->config;
+	uint64_t	   connections = 0;
+	int		   r = config_reload(n->config, &fresh, &why);
+
+	if (r == 0) {
+		parts = parts_new(config_get(fresh), &why);
+		connections = parts != NULL ? max_connections(config_get(fresh), &why) : 0;
+	}
+	if (connections == 0) {
+		stats->reload_failed_total++;
+		log_error("reload refused, nothing was changed: %s", why);
+		parts_free(parts);
+		if (r == 0)
+			config_free(fresh);
+		return;
+	}
+	n->config = fresh;
+	n->parts = parts;
+	node_configure(n, connections);
+	parts_log_open(config_get(fresh));
+	config_restart_needed(old, fresh, &stale);
+	parts_free(old_parts);
+	config_free(old);
+	stats->reloads_total++;
+	log_info("configuration reloaded");
+	if (stale.n > 0)
+		log_warn("these changes need a restart: %.*s", SLICE_ARG(buf_slice(&stale)));
+}
+
+static void
+node_stop(struct node *n)
+{
+	log_info("stopping with %u clients", n->websockets.n);
+	/* Whoever can still hear us learns that we are coming back. */
+	websockets_close_some(&n->websockets, UINT32_MAX, WS_RESTART, "stopping");
+	loop_stop(n->loop);
+}
+
+static void
+node_on_signal(evutil_socket_t signum, short what, void *arg)
+{
+	struct node *n = arg;
+
+	loop_awake(n->loop);
+	if (signum == SIGHUP)
+		node_reload(n);
+	else if (signum == SIGUSR1)
+		log_reopen();
+	else if (signum == SIGTERM && !n->endpoint.draining)
+		drain_begin(&n->drain);
+	else
+		node_stop(n);
+}
+
+static bool
+node_catch_signals(struct node *n)
+{
+	static const int signals[] = { SIGHUP, SIGUSR1, SIGTERM, SIGINT, SIGQUIT };
+
+	for (unsigned i = 0; i < 5; i++) {
+		n->signals[i] = evsignal_new(n->loop->base, signals[i], node_on_signal, n);
+		if (n->signals[i] == NULL || event_add(n->signals[i], NULL) < 0)
+			return false;
+	}
+	return true;
+}
+
+static void
+node_listen(struct node *n, struct node_sockets *sockets)
+{
+	for (unsigned i = 0; i < sockets->n; i++) {
+		endpoint_listen(&n->endpoint, sockets->items[i].fd, &sockets->items[i].addr, sockets->items[i].admin);
+		sockets->items[i].fd = -1;
+	}
+	sockets->n = 0;
+}
+
+static void
+node_add_classes(void)
+{
+	const char *why;
+
+	if (class_find(room_class.name) == NULL)
+		class_add(&room_class, &why);
+}
+
+/* The floors, from the ground up. */
+static bool
+node_build(struct node *n, const struct config *c)
+{
+	n->loop = loop_new();
+	if (n->loop == NULL)
+		return false;
+	n->deflate = deflate_new((int)c->compression_level);
+	session_env_init(&n->env, n->loop, broker_local_new());
+	n->env.verify = node_verify;
+	n->env.arg = n;
+	websockets_init(&n->websockets, &n->env, n->deflate);
+	endpoint_init(&n->endpoint, n->loop, &n->websockets);
+	n->endpoint.metrics = node_metrics;
+	n->endpoint.arg = n;
+	drain_init(&n->drain, &n->endpoint);
+	watch_init(&n->watch, &n->endpoint);
+	return node_catch_signals(n);
+}
+
+struct node *
+node_new(struct config_set *config, struct node_sockets *sockets, int *code, char **why)
+{
+	struct node *n = xcalloc(1, sizeof(*n));
+	uint64_t     connections;
+
+	n->config = config;
+	node_add_classes();
+	n->parts = parts_new(config_get(config), why);
+	*code = EX_CONFIG;
+	if (n->parts == NULL)
+		return node_free(n);
+	connections = max_connections(config_get(config), why);
+	*code = EX_OSERR;
+	if (connections == 0)
+		return node_free(n);
+	if (!node_build(n, config_get(config))) {
+		*why = xstrdup("the event loop does not work here");
+		return node_free(n);
+	}
+	node_configure(n, connections);
+	if (sockets != NULL)
+		node_listen(n, sockets);
+	return n;
+}
+
+struct node *
+node_free(struct node *n)
+{
+	if (n->loop != NULL) {
+		watch_done(&n->watch);
+		drain_done(&n->drain);
+		endpoint_close_doors(&n->endpoint, true);
+		websockets_done(&n->websockets);
+		endpoint_done(&n->endpoint);
+		loop_end_turn(n->loop);
+		session_env_done(&n->env);
+		deflate_free(n->deflate);
+		for (unsigned i = 0; i < 5; i++)
+			if (n->signals[i] != NULL)
+				event_free(n->signals[i]);
+		loop_free(n->loop);
+	}
+	parts_free(n->parts);
+	config_free(n->config);
+	free(n);
+	return NULL;
+}
+
+int
+node_run(struct node *n)
+{
+	watch_ready(&n->watch);
+	loop_run(n->loop);
+	/* Once more, for what was said last. */
+	loop_end_turn(n->loop);
+	return 0;
+}

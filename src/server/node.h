@@ -1,0 +1,36 @@
+/*
+ * One process that serves: everything below, put together floor by floor, reloaded, drained, and torn down in reverse.
+ */
+#ifndef SERVER_NODE_H
+#define SERVER_NODE_H
+
+#include "server/config.h"
+
+struct node;
+
+/* A bound listener, ready before privileges are dropped. */
+struct node_socket {
+	int			fd;
+	bool			admin;
+	struct addr_listen	addr;
+};
+
+struct node_sockets {
+	unsigned		n;
+	struct node_socket	items[2 * CONFIG_MAX_LISTEN];
+};
+
+/* Binds all listeners of the configuration. 0, or an exit code (71, 77) with *why (caller frees). */
+int node_bind(const struct config *, bool reuse_port, struct node_sockets *, char **why);
+void node_close_sockets(struct node_sockets *);
+
+/*
+ * Makes a node that is not running yet: keys, certificates, routes and pages are read. Takes the configuration and the sockets (NULL only to check the configuration: -T). NULL with *why (caller frees) and *code = the exit
+ * code (78 mostly).
+ */
+struct node *node_new(struct config_set *, struct node_sockets *, int *code, char **why);
+struct node *node_free(struct node *);
+/* Serves until it is told to stop: SIGTERM drains, a second one stops; SIGINT and SIGQUIT stop; SIGHUP reloads; SIGUSR1 reopens the log. Returns the exit code. */
+int node_run(struct node *);
+
+#endif

@@ -1,0 +1,190 @@
+/*
+ * From names in the configuration to things that work.
+ */
+#include "server/parts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "session/classes.h"
+
+/* The key without a kid: a file, a secret, or the development secret. */
+static unsigned
+parts_main_key(const struct config *c, struct auth_key_options *k)
+{
+	*k = (struct auth_key_options){ .alg = c->auth_alg };
+	if (c->auth_key_file != NULL && c->auth_key_file[0] != '\0')
+		k->file = c->auth_key_file;
+	else if (c->auth_secret != NULL && c->auth_secret[0] != '\0')
+		k->secret = c->auth_secret;
+	else if (c->dev && c->n_keys == 0)
+		k->secret = DEV_SECRET;
+	else
+		return 0;
+	return 1;
+}
+
+static bool
+parts_keys(struct parts *p, const struct config *c, char **why)
+{
+	autofree struct auth_key_options *keys = xcalloc(c->n_keys + 1, sizeof(*keys));
+	unsigned			  n = parts_main_key(c, keys);
+
+	for (unsigned i = 0; i < c->n_keys; i++)
+		keys[n++] = (struct auth_key_options){
+			.kid = c->keys[i].kid, .file = c->keys[i].file, .alg = c->keys[i].alg,
+		};
+	if (n == 0)
+		return true;
+	p->auth = auth_new(&(struct auth_options){
+		.keys = keys, .n_keys = n, .issuer = c->auth_issuer, .audience = c->auth_audience,
+		.leeway_ms = c->auth_leeway_ms, .max_age_ms = c->auth_max_age_ms, .weak_secrets = c->dev,
+		.cache = (unsigned)c->auth_cache,
+	}, why);
+	return p->auth != NULL;
+}
+
+static bool
+parts_origins(struct parts *p, const struct config *c, char **why)
+{
+	if (c->origins.n == 0)
+		return true;
+	p->origins = origins_new((const char *const *)c->origins.items, c->origins.n, why);
+	return p->origins != NULL;
+}
+
+static bool
+parts_tls(struct parts *p, const struct config *c, char **why)
+{
+	if (c->tls_cert == NULL || c->tls_cert[0] == '\0')
+		return true;
+	p->tls = tls_context_new(c->tls_cert, c->tls_key, why);
+	return p->tls != NULL;
+}
+
+static bool
+parts_proxies(struct parts *p, const struct config *c, char **why)
+{
+	p->trusted = xcalloc(c->trusted_proxies.n, sizeof(*p->trusted));
+	for (unsigned i = 0; i < c->trusted_proxies.n; i++) {
+		if (addr_net_parse(&p->trusted[i], slice_str(c->trusted_proxies.items[i])) < 0) {
+			*why = xasprintf("http.trusted_proxies: expected a network, got '%s'", c->trusted_proxies.items[i]);
+			return false;
+		}
+		p->n_trusted++;
+	}
+	return true;
+}
+
+static struct route_rate *
+rates_of(const struct config_rate *rates, unsigned n)
+{
+	struct route_rate *out = xcalloc(n, sizeof(*out));
+
+	for (unsigned i = 0; i < n; i++)
+		out[i] = (struct route_rate){ rates[i].event, rates[i].rate };
+	return out;
+}
+
+/* A route of the file. A module without a class serves with its first one. */
+static bool
+parts_route(struct parts *p, const struct config_route *r, char **why)
+{
+	autofree struct route_setting *settings = xcalloc(r->n_options, sizeof(*settings));
+	autofree struct route_rate    *rates = rates_of(r->rates, r->n_rates);
+	const struct channel_class    *loaded = NULL;
+	bool			       has_class = r->class != NULL && r->class[0] != '\0';
+
+	if (r->module != NULL && r->module[0] != '\0' && (loaded = class_load(r->module, why)) == NULL)
+		return false;
+	for (unsigned i = 0; i < r->n_options; i++)
+		settings[i] = (struct route_setting){ r->options[i].name, r->options[i].value };
+	return routes_add(p->routes, &(struct route_options){
+		.pattern = r->pattern, .class = has_class ? r->class : loaded->name, .public = r->public,
+		.settings = settings, .n_settings = r->n_options, .rates = rates, .n_rates = r->n_rates,
+	}, why) == 0;
+}
+
+/* The file's routes stand before the built-in ones. */
+static bool
+parts_routes(struct parts *p, const struct config *c, char **why)
+{
+	static const struct route_options built_in[] = {
+		{ .pattern = "room:*", .class = "room" },
+	};
+
+	p->routes = routes_new();
+	for (unsigned i = 0; i < c->n_routes; i++)
+		if (!parts_route(p, &c->routes[i], why))
+			return false;
+	for (unsigned i = 0; c->default_routes && i < sizeof(built_in) / sizeof(built_in[0]); i++)
+		if (routes_add(p->routes, &built_in[i], why) < 0)
+			return false;
+	p->event_rates = rates_of(c->rates, c->n_rates);
+	p->n_event_rates = c->n_rates;
+	return true;
+}
+
+static bool
+parts_pages(struct parts *p, const struct config *c, char **why)
+{
+	int error;
+
+	if (!c->dev)
+		return true;
+	p->pages = pages_open(c->dev_pages, &error);
+	/* The default folder may be missing: a server without its demo is still one. */
+	if (p->pages != NULL || error == -ENOENT)
+		return true;
+	*why = xasprintf("dev.pages: %s: %s", c->dev_pages, strerror(-error));
+	return false;
+}
+
+struct parts *
+parts_new(const struct config *c, char **why)
+{
+	struct parts *p = xcalloc(1, sizeof(*p));
+
+	if (parts_keys(p, c, why) && parts_origins(p, c, why) && parts_tls(p, c, why) && parts_proxies(p, c, why) &&
+	    parts_routes(p, c, why) && parts_pages(p, c, why))
+		return p;
+	parts_free(p);
+	return NULL;
+}
+
+void
+parts_free(struct parts *p)
+{
+	if (p == NULL)
+		return;
+	auth_free(p->auth);
+	origins_free(p->origins);
+	tls_context_free(p->tls);
+	free(p->trusted);
+	routes_unref(p->routes);
+	free(p->event_rates);
+	pages_free(p->pages);
+	free(p);
+}
+
+int
+parts_verify(const struct parts *p, struct slice token, struct identity **who, const char **why)
+{
+	if (p->auth != NULL)
+		return auth_verify(p->auth, token, wall_ms(), who, why);
+	*why = "no key is configured";
+	return -EACCES;
+}
+
+int
+parts_log_open(const struct config *c)
+{
+	int r = log_open(&(struct log_options){ .level = c->log_level, .json = c->log_json, .file = c->log_file });
+
+	if (r < 0)
+		log_error("cannot write the log to %s: %s", c->log_file, strerror(-r));
+	return r;
+}

@@ -1,0 +1,36 @@
+/*
+ * What the configuration only names, read and ready: keys, certificates, routes, patterns, pages. A reload makes all of it anew before anything is replaced.
+ */
+#ifndef SERVER_PARTS_H
+#define SERVER_PARTS_H
+
+#include "net/tls.h"
+#include "server/auth.h"
+#include "server/config.h"
+#include "server/origin.h"
+#include "server/pages.h"
+#include "session/routes.h"
+
+#define DEV_SECRET	"roost-dev-secret"	/* the HMAC secret of --dev when no key is configured */
+
+struct parts {
+	struct auth		*auth;		/* NULL = no key is configured */
+	struct origins		*origins;	/* NULL = any */
+	struct tls_context	*tls;		/* NULL = none */
+	struct addr_net		*trusted;
+	unsigned		 n_trusted;
+	struct routes		*routes;
+	struct route_rate	*event_rates;	/* names borrowed from the configuration */
+	unsigned		 n_event_rates;
+	struct pages		*pages;		/* with dev alone */
+};
+
+/* Borrows the configuration, which must live longer. NULL with *why (caller frees). */
+struct parts *parts_new(const struct config *, char **why);
+/* NULL is fine. Channels keep their routes. */
+void parts_free(struct parts *);
+int parts_verify(const struct parts *, struct slice token, struct identity **who, const char **why);
+/* Opens the log as configured; says so in the old one if it cannot. 0 or -errno. */
+int parts_log_open(const struct config *);
+
+#endif

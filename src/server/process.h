@@ -1,0 +1,18 @@
+/*
+ * What a daemon does to its process: limits, identity, signals, pid file.
+ */
+#ifndef SERVER_PROCESS_H
+#define SERVER_PROCESS_H
+
+/* As many descriptors as we may have; SIGPIPE is ignored; files we make are ours alone (umask 077). */
+void process_prepare(void);
+/* Becomes that user (its groups too) and gives up the way back. 0, or -errno; NULL or "" changes nothing. */
+int process_become(const char *user);
+/* No new privileges for us or what we start, and no core dumps with keys in them. */
+void process_harden(void);
+/*
+ * Writes our pid. The file is locked as long as we live: another process of the same file is refused. Returns its descriptor, or -errno (-EWOULDBLOCK = taken); NULL or "" = no file, -ENOENT.
+ */
+int process_pid_file(const char *path);
+
+#endif
