@@ -68,6 +68,8 @@ static const struct {
 } refused[] = {
 	{ { "Z", 1 }, ALL },
 	{ { "Zm9vY", 5 }, ALL },
+	{ { "A", 1 }, ALL },
+	{ { "Zm9vA", 5 }, ALL },
 	{ { "=", 1 }, ALL },
 	{ { "==", 2 }, ALL },
 	{ { "===", 3 }, ALL },
