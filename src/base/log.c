@@ -1,6 +1,6 @@
 /*
- * A line is composed in one place on the stack and written by one write(2), so lines of several processes do not mix. What is not
- * plain text is escaped on the way in.
+ * A line is composed in one place on the stack and written by one write(2), so lines of several processes do not
+ * mix. What is not plain text is escaped on the way in.
  */
 #include "base/log.h"
 
@@ -158,7 +158,7 @@ utf8_first(struct slice s, uint32_t *code)
 	return len;
 }
 
-/* Neither a control character (C0, DEL, C1), nor one that ends a line or turns the direction of what follows. */
+/* Neither a control character (C0, DEL, C1), nor one that ends a line or turns the direction of text. */
 static bool
 is_plain(uint32_t code)
 {
@@ -201,7 +201,7 @@ line_add(struct line *l, const char *s)
 	l->n += n;
 }
 
-/* Adds text of any origin and length; the line does not grow beyond `end`, where there is room for an ellipsis at least. */
+/* Adds text of any origin and length; the line ends before `end`, which leaves room for an ellipsis at least. */
 static void
 line_add_shown(struct line *l, struct slice s, size_t end)
 {

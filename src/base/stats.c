@@ -11,7 +11,9 @@ struct stats	   *stats = &own;
 static void
 expose(struct buf *out, const char *name, const char *type, const char *help, uint64_t value)
 {
-	buf_addf(out, "# HELP roost_%s %s\n# TYPE roost_%s %s\nroost_%s %" PRIu64 "\n", name, help, name, type, name, value);
+	buf_addf(out, "# HELP roost_%s %s\n", name, help);
+	buf_addf(out, "# TYPE roost_%s %s\n", name, type);
+	buf_addf(out, "roost_%s %" PRIu64 "\n", name, value);
 }
 
 void

@@ -45,7 +45,7 @@ units_bool(const char *s, bool *out)
 	return -EINVAL;
 }
 
-/* Takes the digits off the front of `s`, one at least. Too large a number is told at the end, when all of them are gone. */
+/* Takes the digits off the front of `s`, one at least: all of them, even if the number is too large. */
 static int
 take_digits(const char **s, uint64_t *out)
 {

@@ -31,7 +31,7 @@ struct wheel {
 };
 
 void wheel_init(struct wheel *, uint64_t now_ms);
-/* Sets (or moves) a timer; a time in the past fires at the next turn. */
+/* Sets (or moves) a timer. A time before the tick of the last turn fires at the next turn, even within the same tick. */
 void timer_set(struct wheel *, struct timer *, uint64_t due_ms);
 void timer_stop(struct timer *);
 bool timer_is_set(const struct timer *);

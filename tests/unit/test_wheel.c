@@ -1,5 +1,6 @@
 /*
- * The timing wheel against a plain array of deadlines: random timers, random steps in time, callbacks that set and stop others.
+ * The timing wheel against a plain array of deadlines: random timers, random steps in time, callbacks that set and
+ * stop others.
  */
 #include <check.h>
 #include <stdlib.h>
