@@ -30,32 +30,43 @@ pubsub_done(struct pubsub *ps)
 }
 
 static void
-pubsub_deliver(struct pubsub *ps, struct slice topic, struct slice event, struct slice payload, bool binary,
+pubsub_deliver(struct pubsub *ps, struct topic *t, struct slice event, struct slice payload, bool binary,
     const struct subscriber *except)
 {
-	struct topic  *t = hub_topic(&ps->hub, topic);
-	struct message m;
-
-	if (t == NULL)
-		return;
-	m = (struct message){
+	struct message m = {
 		.kind = MESSAGE_BROADCAST, .topic_token = t->token, .event = event, .payload = payload, .binary = binary,
 	};
+
 	hub_deliver(&ps->hub, t, &m, except);
 	message_done(&m);
+}
+
+int
+pubsub_broadcast_to(struct pubsub *ps, struct topic *t, struct slice event, struct slice payload, bool binary,
+    const struct subscriber *except)
+{
+	stats->broadcasts_total++;
+	pubsub_deliver(ps, t, event, payload, binary, except);
+	return ps->broker->ops->publish(ps->broker, t->name, event, payload, binary);
 }
 
 int
 pubsub_broadcast(struct pubsub *ps, struct slice topic, struct slice event, struct slice payload, bool binary,
     const struct subscriber *except)
 {
+	struct topic *t = hub_topic(&ps->hub, topic);
+
+	if (t != NULL)
+		return pubsub_broadcast_to(ps, t, event, payload, binary, except);
 	stats->broadcasts_total++;
-	pubsub_deliver(ps, topic, event, payload, binary, except);
 	return ps->broker->ops->publish(ps->broker, topic, event, payload, binary);
 }
 
 void
 pubsub_receive(struct pubsub *ps, struct slice topic, struct slice event, struct slice payload, bool binary)
 {
-	pubsub_deliver(ps, topic, event, payload, binary, NULL);
+	struct topic *t = hub_topic(&ps->hub, topic);
+
+	if (t != NULL)
+		pubsub_deliver(ps, t, event, payload, binary, NULL);
 }

@@ -203,7 +203,7 @@ channel_publish(struct channel *ch, struct slice event, struct channel_payload p
 
 	if (ch->sub.topic == NULL || !payload_is_object(payload))
 		return -EINVAL;
-	pubsub_broadcast(&ch->session->env->pubsub, ch->sub.topic->name, event, payload.bytes, payload.binary,
+	pubsub_broadcast_to(&ch->session->env->pubsub, ch->sub.topic, event, payload.bytes, payload.binary,
 	    self ? NULL : &ch->sub);
 	return 0;
 }
