@@ -10,6 +10,36 @@
 
 #define SUITES(X) \
 	X(addr) \
+	X(auth) \
+	X(b64) \
+	X(buf) \
+	X(clock) \
+	X(codec) \
+	X(deflate) \
+	X(frame) \
+	X(http) \
+	X(http_server) \
+	X(id) \
+	X(identity) \
+	X(json) \
+	X(list) \
+	X(listener) \
+	X(log) \
+	X(map) \
+	X(mem) \
+	X(message) \
+	X(phoenix_v1) \
+	X(phoenix_v2) \
+	X(proxy) \
+	X(stats) \
+	X(tls) \
+	X(token) \
+	X(units) \
+	X(url) \
+	X(utf8) \
+	X(wheel) \
+	X(ws) \
+	X(ws_handshake)
 	X(identity) \
 	X(map) \
 	X(token) \
