@@ -43,6 +43,7 @@ config_free(struct config_set *set)
 		free((char *)set->given[i].text);
 		free((char *)set->given[i].where);
 	}
+	buf_done(&set->stale);
 	free(set->origins);
 	free(set->given);
 	free(set->file);
@@ -134,6 +135,49 @@ config_load(int argc, char **argv, char **envp, struct config_set **out, enum co
 	return r;
 }
 
+static bool
+option_differs(const struct config_option *o, const struct config_set *a, const struct config_set *b)
+{
+	autobuf struct buf left = { 0 };
+	autobuf struct buf right = { 0 };
+
+	config_value_text(&a->config, o, &left);
+	config_value_text(&b->config, o, &right);
+	return !slice_eq(buf_slice(&left), buf_slice(&right));
+}
+
+/*
+ * What only a restart changes stays as it is in the running node, and is noted. Otherwise a file could bring the
+ * development secret to listeners that are no longer in it.
+ */
+static void
+keep_old(struct config_set *set, const struct config_set *old)
+{
+	for (unsigned i = 0; i < config_n_options; i++) {
+		const struct config_option *o = &config_options[i];
+
+		if (o->reload || !option_differs(o, set, old))
+			continue;
+		buf_addf(&set->stale, "%s%s", set->stale.n > 0 ? ", " : "", o->name);
+		config_copy(set, old, o);
+	}
+}
+
+static int
+reload(struct config_set *set, const struct config_set *old, char **why)
+{
+	int r;
+
+	set->file = old->file != NULL ? xstrdup(old->file) : NULL;
+	for (unsigned i = 0; i < old->n_given; i++)
+		config_give(set, &old->given[i]);
+	r = config_build(set, why);
+	if (r != 0)
+		return r;
+	keep_old(set, old);
+	return set->stale.n > 0 ? config_check(set, why) : 0;
+}
+
 int
 config_reload(const struct config_set *old, struct config_set **out, char **why)
 {
@@ -141,10 +185,7 @@ config_reload(const struct config_set *old, struct config_set **out, char **why)
 	int		   r;
 
 	*why = NULL;
-	set->file = old->file != NULL ? xstrdup(old->file) : NULL;
-	for (unsigned i = 0; i < old->n_given; i++)
-		config_give(set, &old->given[i]);
-	r = config_build(set, why);
+	r = reload(set, old, why);
 	*out = r == 0 ? set : config_free(set);
 	return r;
 }
@@ -155,25 +196,8 @@ config_get(const struct config_set *set)
 	return &set->config;
 }
 
-static bool
-option_differs(const struct config_option *o, const struct config *a, const struct config *b)
-{
-	autobuf struct buf left = { 0 };
-	autobuf struct buf right = { 0 };
-
-	config_value_text(a, o, &left);
-	config_value_text(b, o, &right);
-	return !slice_eq(buf_slice(&left), buf_slice(&right));
-}
-
 void
-config_restart_needed(const struct config_set *a, const struct config_set *b, struct buf *names)
+config_restart_needed(const struct config_set *old, const struct config_set *reloaded, struct buf *names)
 {
-	for (unsigned i = 0; i < config_n_options; i++) {
-		const struct config_option *o = &config_options[i];
-
-		if (o->reload || !option_differs(o, &a->config, &b->config))
-			continue;
-		buf_addf(names, "%s%s", names->n > 0 ? ", " : "", o->name);
-	}
+	buf_add_slice(names, buf_slice(&reloaded->stale));
 }

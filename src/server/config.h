@@ -148,15 +148,18 @@ struct config_set;
  * "FILE:LINE: unknown option 'limits.max_mesage', did you mean 'limits.max_message'?", "FILE:LINE: limits.max_message: expected a size such as 64k or 1m, got 'big'", "-o …:", "ROOST_LIMITS_MAX_MESSAGE:".
  */
 int config_load(int argc, char **argv, char **envp, struct config_set **set, enum config_action *action, char **why);
-/* Reads the file again under the same flags and variables: a new set, or an exit code and *why. The old one is untouched. */
+/*
+ * Reads the file again under the same flags and variables: a new set, or an exit code and *why. The old one is untouched. What only a restart can change has its old value in
+ * the new set, too.
+ */
 int config_reload(const struct config_set *old, struct config_set **set, char **why);
 struct config_set *config_free(struct config_set *);
 /* Borrowed until config_free(). */
 const struct config *config_get(const struct config_set *);
 /* Prints "section.option = value   # where it comes from" for every option, secrets as "(set)", then keys, rates and routes. */
 void config_dump(const struct config_set *, FILE *out);
-/* Names of options that differ between two sets and need a restart, comma-separated; empty if none. */
-void config_restart_needed(const struct config_set *a, const struct config_set *b, struct buf *names);
+/* Names of options that config_reload() found changed, and that need a restart, comma-separated; empty if none. */
+void config_restart_needed(const struct config_set *old, const struct config_set *reloaded, struct buf *names);
 void config_usage(FILE *out);
 
 #endif

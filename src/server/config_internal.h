@@ -109,6 +109,7 @@ struct config_set {
 	mode_t		 file_mode;	/* 0 if it is no regular file */
 	struct config_given *given;
 	unsigned	 n_given;
+	struct buf	 stale;		/* names of options that the file changed, but not for this process */
 };
 
 /* Everything at its default. */
@@ -132,6 +133,8 @@ int config_put_item(struct config_set *, const struct config_option *, const cha
     char **why);
 /* An empty list: what config_put_item() is going to fill. */
 void config_put_empty(struct config_set *, const struct config_option *, struct config_place);
+/* Takes the value, and who gave it, from another set. */
+void config_copy(struct config_set *to, const struct config_set *from, const struct config_option *);
 /* The value as the file would have it, secrets included. */
 void config_value_text(const struct config *, const struct config_option *, struct buf *);
 void config_quote(struct buf *, const char *);

@@ -18,6 +18,12 @@ field(const struct config *c, const struct config_option *o)
 	return (char *)c + o->offset;
 }
 
+static bool
+is_text(const struct config_option *o)
+{
+	return o->type == CONFIG_STRING || o->type == CONFIG_SECRET;
+}
+
 static uint64_t
 number_get(const struct config *c, const struct config_option *o)
 {
@@ -125,19 +131,24 @@ refuse_choice(const struct config_option *o, const char *text, struct config_pla
 	return refuse(o, at, expected.p, text, why);
 }
 
+static void
+text_copy(char **to, const char *from)
+{
+	free(*to);
+	*to = xstrdup(from);
+}
+
 static int
 put_string(struct config_set *set, const struct config_option *o, const char *text, struct config_place at,
     char **why)
 {
 	const char *fault = string_fault(o, text);
-	char	  **value = field(&set->config, o);
 
 	if (fault != NULL)
 		return refuse(o, at, fault, text, why);
 	if (o->choices != NULL && text[0] != '\0' && choice_find(o->choices, text) < 0)
 		return refuse_choice(o, text, at, why);
-	free(*value);
-	*value = xstrdup(text);
+	text_copy(field(&set->config, o), text);
 	originate(set, o, at);
 	return 0;
 }
@@ -322,6 +333,28 @@ config_put(struct config_set *set, const struct config_option *o, const char *te
 	}
 }
 
+static void
+list_copy(struct config_list *to, const struct config_list *from)
+{
+	config_list_free(to);
+	for (unsigned i = 0; i < from->n; i++)
+		config_list_add(to, from->items[i], strlen(from->items[i]));
+}
+
+void
+config_copy(struct config_set *to, const struct config_set *from, const struct config_option *o)
+{
+	const struct config_origin *origin = config_origin(from, o);
+
+	if (config_is_list(o))
+		list_copy(field(&to->config, o), field(&from->config, o));
+	else if (is_text(o))
+		text_copy(field(&to->config, o), *(char **)field(&from->config, o));
+	else
+		number_set(&to->config, o, number_get(&from->config, o));
+	originate(to, o, (struct config_place){ origin->source, origin->where });
+}
+
 void
 config_quote(struct buf *out, const char *text)
 {
@@ -405,7 +438,7 @@ config_route_free(struct config_route *r)
 static void
 option_free(struct config *c, const struct config_option *o)
 {
-	if (o->type == CONFIG_STRING || o->type == CONFIG_SECRET)
+	if (is_text(o))
 		free(*(char **)field(c, o));
 	else if (config_is_list(o))
 		config_list_free(field(c, o));
