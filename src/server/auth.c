@@ -1,6 +1,6 @@
 /*
- * Takes a token apart, chooses the key, has libjwt verify the signature, and reads the claims. libjwt 1 believes the token about the
- * algorithm and takes no notice of time, so both are settled here.
+ * Takes a token apart, chooses the key, has libjwt verify the signature, and reads the claims. libjwt 1
+ * believes the token about the algorithm and takes no notice of time, so both are settled here.
  */
 #include "server/auth.h"
 
@@ -90,7 +90,7 @@ auth_free(struct auth *a)
 	return NULL;
 }
 
-/* The key that the token asks for; a single key answers for tokens that name none, and one without a kid for any. */
+/* The key that the token asks for. A single key answers for tokens that name none; without a kid, for any. */
 static const struct auth_key *
 choose_key(const struct auth *a, struct slice kid)
 {

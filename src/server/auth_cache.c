@@ -1,5 +1,6 @@
 /*
- * The cache is bounded twice: by entries, and by the bytes of their tokens, as a client chooses how long a token is (within what its issuer signs).
+ * The cache is bounded twice: by entries, and by the bytes of their tokens, as a client chooses how long a
+ * token is (within what its issuer signs).
  */
 #include "server/auth_cache.h"
 
@@ -55,7 +56,8 @@ auth_cache_get(const struct auth_cache *cache, struct slice token)
 }
 
 void
-auth_cache_put(struct auth_cache *cache, struct slice token, const struct claims_times *times, struct identity *who)
+auth_cache_put(struct auth_cache *cache, struct slice token, const struct claims_times *times,
+    struct identity *who)
 {
 	struct auth_cached *c;
 

@@ -1,5 +1,6 @@
 /*
- * Tokens verified lately, by their full text: when all clients come back at once, they cost no signatures. The oldest go first.
+ * Tokens verified lately, by their full text: when all clients come back at once, they cost no signatures.
+ * The oldest go first.
  */
 #ifndef SERVER_AUTH_CACHE_H
 #define SERVER_AUTH_CACHE_H

@@ -1,6 +1,7 @@
 /*
- * Reads keys. Whatever has a PEM block in it is a public key, and fit for signatures alone; anything else is a secret, unless it looks like a
- * public key in another coat: a public text taken for a secret would let anyone sign.
+ * Reads keys. Whatever has a PEM block in it is a public key, and fit for signatures alone; anything else is
+ * a secret, unless it looks like a public key in another coat: a public text taken for a secret would let
+ * anyone sign.
  */
 #include "server/auth_key.h"
 
@@ -234,7 +235,9 @@ choose_public_alg(struct auth_key *key, EVP_PKEY *pkey, jwt_alg_t wanted)
 	key->alg = alg_of_curve(pkey);
 	if (key->alg == JWT_ALG_INVAL)
 		return "EC key on a curve other than P-256, P-384 and P-521";
-	return wanted == JWT_ALG_NONE || wanted == key->alg ? NULL : "the algorithm does not fit the EC key's curve";
+	if (wanted != JWT_ALG_NONE && wanted != key->alg)
+		return "the algorithm does not fit the EC key's curve";
+	return NULL;
 }
 
 static const char *

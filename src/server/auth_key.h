@@ -20,7 +20,10 @@ struct auth_key {
 	struct slice	 bytes;	/* as libjwt takes it: the secret, or the public key in PEM; ours */
 };
 
-/* Fills *key; auth_key_done() it even after a failure. Returns 0, or -EINVAL with *why (caller frees) naming the key and the reason. */
+/*
+ * Fills *key; auth_key_done() it even after a failure. Returns 0, or -EINVAL with *why (caller frees) naming
+ * the key and the reason.
+ */
 int auth_key_read(struct auth_key *key, const struct auth_key_options *, bool weak_secrets, char **why);
 /* Wipes the bytes. */
 void auth_key_done(struct auth_key *);

@@ -1,5 +1,6 @@
 /*
- * Claims by name. A claim that we read must be there once, as two readers of one token could differ about the second.
+ * Claims by name. A claim that we read must be there once, as two readers of one token could differ about
+ * the second.
  */
 #include "server/claims.h"
 
@@ -28,7 +29,10 @@ claim_called(struct slice name)
 	return i;
 }
 
-/* The raw value of each known claim, p == NULL for one that is not there. Returns false if one is there twice, or a name is not text. */
+/*
+ * The raw value of each known claim, p == NULL for one that is not there. Returns false if one is there
+ * twice, or a name is not text.
+ */
 static bool
 find_claims(struct slice payload, struct slice found[N_CLAIMS])
 {
@@ -135,7 +139,9 @@ read_user(struct claims *c, const struct slice found[N_CLAIMS])
 static void
 read_name(struct claims *c, const struct slice found[N_CLAIMS])
 {
-	if (!read_text(found[USERNAME], c->name_text, &c->name) && !read_text(found[NAME], c->name_text, &c->name))
+	if (read_text(found[USERNAME], c->name_text, &c->name))
+		return;
+	if (!read_text(found[NAME], c->name_text, &c->name))
 		c->name = c->user;
 }
 

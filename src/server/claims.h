@@ -1,5 +1,6 @@
 /*
- * What a verified token claims (RFC 7519, 4.1): read strictly, and judged against the configuration and the clock.
+ * What a verified token claims (RFC 7519, 4.1): read strictly, and judged against the configuration and the
+ * clock.
  */
 #ifndef SERVER_CLAIMS_H
 #define SERVER_CLAIMS_H

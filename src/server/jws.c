@@ -48,7 +48,10 @@ object_in(struct slice text)
 	return json_blanks(rest) == rest.n ? slice(object.p, (size_t)n) : none;
 }
 
-/* Decodes the parts, one behind the other, into j->text: they are shorter than the token was. Returns false if one is not base64url. */
+/*
+ * Decodes the parts, one behind the other, into j->text: they are shorter than the token was. Returns false
+ * if one is not base64url.
+ */
 static bool
 decode(struct jws *j, const struct slice parts[N_PARTS], struct slice out[N_PARTS])
 {
@@ -84,7 +87,10 @@ forbidden(struct slice name)
 	return NULL;
 }
 
-/* A header parameter that must be a string, and must not have been there before. Returns NULL or the reason to refuse. */
+/*
+ * A header parameter that must be a string, and must not have been there before. Returns NULL or the reason
+ * to refuse.
+ */
 static const char *
 take_string(struct slice value, char *scratch, size_t size, struct slice *text, const char *too_long)
 {

@@ -1,6 +1,6 @@
 /*
- * The compact form of a signed token (RFC 7515) taken apart, strictly and before anything is verified. What the header says is a
- * question to our key table, never an instruction.
+ * The compact form of a signed token (RFC 7515) taken apart, strictly and before anything is verified. What
+ * the header says is a question to our key table, never an instruction.
  */
 #ifndef SERVER_JWS_H
 #define SERVER_JWS_H
@@ -21,8 +21,9 @@ struct jws {
 };
 
 /*
- * Fills *j. Returns NULL, or why the token is refused, a static text. An algorithm "none" of any spelling, headers that name keys and critical
- * headers are refused here; an empty signature is not, so that the caller can name a better reason.
+ * Fills *j. Returns NULL, or why the token is refused, a static text. An algorithm "none" of any spelling,
+ * headers that name keys and critical headers are refused here; an empty signature is not, so that the
+ * caller can name a better reason.
  */
 const char *jws_parse(struct jws *j, struct slice token);
 
