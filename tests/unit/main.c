@@ -26,6 +26,7 @@
 	X(listener) \
 	X(log) \
 	X(map) \
+	X(master) \
 	X(mem) \
 	X(message) \
 	X(phoenix_v1) \
@@ -40,11 +41,6 @@
 	X(wheel) \
 	X(ws) \
 	X(ws_handshake)
-	X(identity) \
-	X(map) \
-	X(token) \
-	X(wheel)
-	X(identity)
 
 #define DECLARE(name)	Suite *name##_suite(void);
 SUITES(DECLARE)
