@@ -66,13 +66,11 @@ ws_check_upgrade(const struct http_request *req, struct slice *key)
 	return twice || !is_nonce(*key) ? -400 : 0;
 }
 
-/* What a parameter of an offer may hold. */
+/* A parameter of an offer. */
 struct param {
 	const char	*name;
-	bool		 takes_bits;	/* a window, "8" to "15" */
-	bool		 needs_bits;
-	uint8_t		 least;
-	uint8_t		 otherwise;	/* what it means without a value */
+	uint8_t		 least;		/* the smallest window that may be given; 0 = it takes no value */
+	uint8_t		 otherwise;	/* what it means without a value; 0 = it needs one */
 };
 
 enum { SERVER_NO_CONTEXT, CLIENT_NO_CONTEXT, SERVER_BITS, CLIENT_BITS, N_PARAMS };
@@ -80,8 +78,8 @@ enum { SERVER_NO_CONTEXT, CLIENT_NO_CONTEXT, SERVER_BITS, CLIENT_BITS, N_PARAMS 
 static const struct param params[N_PARAMS] = {
 	[SERVER_NO_CONTEXT] = { .name = "server_no_context_takeover", .otherwise = 1 },
 	[CLIENT_NO_CONTEXT] = { .name = "client_no_context_takeover", .otherwise = 1 },
-	[SERVER_BITS] = { .name = "server_max_window_bits", .takes_bits = true, .needs_bits = true, .least = 9 },
-	[CLIENT_BITS] = { .name = "client_max_window_bits", .takes_bits = true, .least = 8, .otherwise = MAX_BITS },
+	[SERVER_BITS] = { .name = "server_max_window_bits", .least = 9 },
+	[CLIENT_BITS] = { .name = "client_max_window_bits", .least = 8, .otherwise = MAX_BITS },
 };
 
 /* One offer as far as it is read: a parameter's value, 0 = it is not there. */
@@ -138,16 +136,16 @@ window_bits(struct slice s)
 	return 0;
 }
 
-/* What the text behind a parameter's name comes to; 0 if it must not stand there. `value.p` is NULL if there was no "=". */
+/* What a parameter comes to, 0 if it cannot stand so. `value.p` is NULL if there was no "=". */
 static uint8_t
 param_value(const struct param *p, struct slice value)
 {
 	uint8_t bits;
 
 	if (value.p == NULL)
-		return p->needs_bits ? 0 : p->otherwise;
-	bits = p->takes_bits ? window_bits(unquote(trim(value))) : 0;
-	return bits >= p->least ? bits : 0;
+		return p->otherwise;
+	bits = window_bits(unquote(trim(value)));
+	return p->least > 0 && bits >= p->least ? bits : 0;
 }
 
 /* False if the offer cannot be accepted with that parameter. */

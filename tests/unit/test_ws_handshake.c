@@ -90,6 +90,7 @@ static const struct {
 	{ WITH_KEY("dGhlIHNhbXBsZSBu!25jZQ=="), -400 },
 	{ WITH_KEY("-_-_-_-_-_-_-_-_-_-_-w=="), -400 },
 	{ WITH_KEY("dGhlIHNhbXBsZSBub25jZQ==AAAA"), -400 },
+	{ WITH_KEY("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), -400 },
 };
 
 START_TEST(upgrade_is_checked)
@@ -141,6 +142,7 @@ static const struct {
 	{ PMD "; unknown=1", "", { 0, 0 } },
 	{ PMD "; =10", "", { 0, 0 } },
 	{ PMD "; server_no_context_takeover=1", "", { 0, 0 } },
+	{ PMD "; server_no_context_takeover=10", "", { 0, 0 } },
 	{ PMD "; server_no_context_takeover=", "", { 0, 0 } },
 	{ PMD "; client_no_context_takeover=\"\"", "", { 0, 0 } },
 	{ PMD "; client_no_context_takeover; client_no_context_takeover", "", { 0, 0 } },
