@@ -134,12 +134,16 @@ crc32c(struct slice s, size_t checksum_at)
 	return ~crc;
 }
 
+static bool
+is_checksum(struct slice header, size_t at, size_t len)
+{
+	return len == 4 && crc32c(header, at) == (pair(header, at) << 16 | pair(header, at + 2));
+}
+
 /* Walks the TLVs from `at` to the header's end; they must fill it. */
 static int
 check_tlvs(struct slice header, size_t at)
 {
-	bool summed = false;
-
 	while (at < header.n) {
 		size_t len;
 
@@ -148,12 +152,8 @@ check_tlvs(struct slice header, size_t at)
 		len = pair(header, at + 1);
 		if (header.n - at - 3 < len)
 			return -EPROTO;
-		if (octet(header, at) == TLV_CRC32C) {
-			if (summed || len != 4 ||
-			    crc32c(header, at + 3) != (pair(header, at + 3) << 16 | pair(header, at + 5)))
-				return -EPROTO;
-			summed = true;
-		}
+		if (octet(header, at) == TLV_CRC32C && !is_checksum(header, at + 3, len))
+			return -EPROTO;
 		at += 3 + len;
 	}
 	return 0;

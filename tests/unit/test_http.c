@@ -59,7 +59,11 @@ static const struct {
 	{ SLICE("{}"), -400 },
 	{ SLICE("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), -505 },
 
-	/* Line ends. */
+	/* Line ends; what can never become a head is not waited for. */
+	{ SLICE("GET / HTTP/1.1\n"), -400 },
+	{ SLICE("GET / HTTP/1.1\rx"), -400 },
+	{ SLICE("GET / HTTP/1.1\r\r"), -400 },
+	{ SLICE("G\0"), -400 },
 	{ SLICE("GET / HTTP/1.1\n" HOST "\r\n"), -400 },
 	{ SLICE("GET / HTTP/1.1\r" HOST "\r\n"), -400 },
 	{ SLICE("GET / HTTP/1.1\r\r\n" HOST "\r\n"), -400 },
