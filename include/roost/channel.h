@@ -91,7 +91,7 @@ struct channel_class {
 
 /* A loadable module defines this symbol: its classes, ending with NULL. */
 #define ROOST_MODULE_SYMBOL	"roost_module_classes"
-extern const struct channel_class *const roost_module_classes[];
+extern ROOST_API const struct channel_class *const roost_module_classes[];
 
 /*
  * The channel and its client. All results are borrowed and live as long as the channel.
