@@ -162,6 +162,17 @@ http_conn_continue(struct http_conn *c, const struct http_request *req)
 		stream_send(c->stream, frame_raw_copy(SLICE("HTTP/1.1 100 Continue\r\n\r\n")));
 }
 
+/* 0, or why a body cannot be taken. Behind an upgrade there are frames: whoever sends a body with it is not understood. */
+static int
+refusal_of_body(const struct http_request *req)
+{
+	if (!req->has_body)
+		return 0;
+	if (http_field(req, "Upgrade", NULL).p != NULL)
+		return 400;
+	return req->content_length == 0 ? 411 : 0;
+}
+
 /* Takes or refuses a request by its head. */
 static bool
 http_conn_admit(struct http_conn *c, const struct http_request *req, size_t head_len)
@@ -170,8 +181,8 @@ http_conn_admit(struct http_conn *c, const struct http_request *req, size_t head
 	const char	   *extra = NULL;
 	int		    status = server->on_head != NULL ? server->on_head(c, req, &extra, server->arg) : 0;
 
-	if (status == 0 && req->has_body && req->content_length == 0)
-		status = 411;
+	if (status == 0)
+		status = refusal_of_body(req);
 	if (status != 0) {
 		http_conn_refuse(c, (unsigned)status, extra);
 		return true;
@@ -441,5 +452,6 @@ http_take_stream(struct http_conn *c, struct slice *rest)
 	assert(c->state == HTTP_PENDING);
 	*rest = c->have;
 	http_conn_leave(c);
+	stream_set_reading(c->stream, true);
 	return c->stream;
 }

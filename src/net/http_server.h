@@ -17,7 +17,7 @@ struct http_server_options {
 
 /*
  * Called for each complete request (with its whole body). The handler answers with http_respond(), now or later, or takes the stream with http_take_stream(). `req` and `body` are lent until it returns.
- * The next request is read when this one is answered. A chunked body is not read: 411.
+ * The next request is read when this one is answered. A chunked body is not read: 411; nor is any body with an Upgrade: 400.
  */
 typedef void http_handler(struct http_conn *, const struct http_request *req, struct slice body, void *arg);
 
@@ -26,7 +26,7 @@ struct http_server {
 	struct http_server_options	 options;
 	http_handler			*handler;
 	/*
-	 * May refuse a request when its head is complete, before any 411: returns 0, or a status to answer with (then the connection closes and the body is never read), and header lines for that answer
+	 * May refuse a request when its head is complete, before any complaint about its body: returns 0, or a status to answer with (then the connection closes and the body is never read), and header lines for that answer
 	 * in *extra (static text; "Allow: GET\r\n" for a 405). May be NULL.
 	 */
 	int			       (*on_head)(struct http_conn *, const struct http_request *, const char **extra, void *arg);
@@ -54,7 +54,7 @@ bool http_conn_is_tls(const struct http_conn *);
 void http_respond(struct http_conn *, unsigned status, const char *extra, const char *type, struct slice body);
 /*
  * Ends the HTTP part, while a request is under way: the conn is freed at the end of the turn, the stream is the caller's (its user must be set now), and *rest is what was read behind the request: lent until
- * the handler returns (until the end of the turn, if it is taken later). Then reading may be off: see stream_set_reading().
+ * the handler returns (until the end of the turn, if it is taken later).
  */
 struct stream *http_take_stream(struct http_conn *, struct slice *rest);
 
