@@ -435,6 +435,14 @@ offer_section(struct config_nearest *n, cfg_t *cfg)
 		config_nearest_offer(n, slice_str(cfg_getnopt(cfg, i)->name));
 }
 
+/* A name for -o. */
+static char *
+dotted_text(const struct config_option *o)
+{
+	return xasprintf("unknown option '%s' outside of sections: write %.*s { %s = ... }", o->name,
+	    SLICE_ARG(config_option_section(o)), config_option_key(o));
+}
+
 static char *
 unknown_text(cfg_t *cfg, const char *name)
 {
@@ -443,6 +451,8 @@ unknown_text(cfg_t *cfg, const char *name)
 	autofree char	     *what = titled ? xasprintf("option of a %s", cfg->name) : xstrdup("option");
 	struct config_nearest nearest;
 
+	if (root && config_option_find(name) != NULL)
+		return dotted_text(config_option_find(name));
 	config_nearest_init(&nearest, full);
 	if (titled)
 		offer_section(&nearest, cfg);

@@ -287,6 +287,8 @@ after_name(struct scan *s)
 static int
 after_title(struct scan *s)
 {
+	int r;
+
 	if (s->is_rate && s->token == EQUALS) {
 		put(s, "{ value =");
 		return VALUE;
@@ -295,9 +297,11 @@ after_title(struct scan *s)
 		return fail_expected(s, "= N/PERIOD behind the event");
 	if (s->token != OPEN)
 		return fail_expected(s, "{ behind a title");
-	open_section(s);
+	r = open_section(s);
+	if (r < 0)
+		return r;
 	buf_addf(s->out, CONFIG_LINE " = %u ", s->line);
-	return STATEMENT;
+	return r;
 }
 
 static int
