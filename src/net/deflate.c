@@ -1,5 +1,6 @@
 /*
- * Deflated forms of frames, and inflated messages. Each message stands for itself, so the zlib streams are only reset in between and serve everyone.
+ * Deflated forms of frames, and inflated messages. Each message stands for itself, so the zlib streams are
+ * only reset in between and serve everyone.
  */
 #include "net/deflate.h"
 
@@ -45,7 +46,9 @@ deflate_new(int level)
 	struct deflate *d = xmalloc(sizeof(*d));
 	int		r;
 
-	*d = (struct deflate){ .level = level, .inflater = { .zalloc = deflate_alloc, .zfree = deflate_dealloc } };
+	*d = (struct deflate){
+		.level = level, .inflater = { .zalloc = deflate_alloc, .zfree = deflate_dealloc },
+	};
 	r = inflateInit2(&d->inflater, -MAX_BITS);
 	assert(r == Z_OK);
 	return d;
@@ -85,7 +88,10 @@ deflate_stream(struct deflate *d, unsigned bits)
 	return z;
 }
 
-/* Deflates n bytes into out[n + sizeof(flush_tail)]. Returns the length without the tail, or 0 if that is not less than n. */
+/*
+ * Deflates n bytes into out[n + sizeof(flush_tail)]. Returns the length without the tail, or 0 if that is
+ * not less than n.
+ */
 static size_t
 deflate_bytes(z_stream *z, const char *p, size_t n, char *out)
 {
@@ -133,7 +139,10 @@ deflate_frame(struct deflate *d, struct frame *plain, unsigned window_bits)
 	return f->len > 0 ? f : plain;
 }
 
-/* Inflates up to STEP bytes more; one byte beyond max is enough to know. Returns 0, 1 when a final block ended, or -errno. */
+/*
+ * Inflates up to STEP bytes more; one byte beyond max is enough to know. Returns 0, 1 when a final block
+ * ended, or -errno.
+ */
 static int
 inflate_step(z_stream *z, size_t max, struct buf *out)
 {
@@ -151,7 +160,10 @@ inflate_step(z_stream *z, size_t max, struct buf *out)
 	return r == Z_STREAM_END;
 }
 
-/* Returns 0 if more may follow, 1 if the piece ends in a final block, or -errno. What follows a final block is a new stream. */
+/*
+ * Returns 0 if more may follow, 1 if the piece ends in a final block, or -errno. What follows a final block
+ * is a new stream.
+ */
 static int
 inflate_piece(z_stream *z, struct slice piece, size_t max, struct buf *out)
 {
@@ -167,7 +179,7 @@ inflate_piece(z_stream *z, struct slice piece, size_t max, struct buf *out)
 	return r;
 }
 
-/* True if the last block is complete, and nothing of the next one has been read (see inflate() in zlib.h). */
+/* The last block is complete, and nothing of the next one has been read: see inflate() in zlib.h. */
 static bool
 inflate_is_between_blocks(const z_stream *z)
 {

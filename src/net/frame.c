@@ -1,5 +1,6 @@
 /*
- * Making and counting frames. What a server sends is never masked, so the header is the same for all receivers and is written once.
+ * Making and counting frames. What a server sends is never masked, so the header is the same for all
+ * receivers and is written once.
  */
 #include "net/frame.h"
 

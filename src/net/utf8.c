@@ -1,6 +1,7 @@
 /*
- * UTF-8 without tables: between two bytes, the state says how many more belong to the character and in which range the next one must lie. That range is where overlong
- * forms, surrogates and what is beyond U+10FFFF are refused, all in the second byte.
+ * UTF-8 without tables: between two bytes, the state says how many more belong to the character and in
+ * which range the next one must lie. That range is where overlong forms, surrogates and what is beyond
+ * U+10FFFF are refused, all in the second byte.
  */
 #include "net/utf8.h"
 
@@ -50,12 +51,10 @@ ascii_run(const char *p, size_t n)
 	return i;
 }
 
-/* The state behind a character's first byte. */
+/* The state behind a character's first byte, if it is not ASCII. */
 static uint32_t
 utf8_begin(uint8_t c)
 {
-	if (c < 0x80)
-		return UTF8_OK;
 	if (c < 0xc2 || c > 0xf4)
 		return UTF8_BAD;
 	if (c < 0xe0)

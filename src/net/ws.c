@@ -1,5 +1,6 @@
 /*
- * Reading WebSocket frames (RFC 6455 section 5) as a server: masked ones, cut anywhere. Payload is never kept, but for a control frame that comes in pieces.
+ * Reading WebSocket frames (RFC 6455 section 5) as a server: masked ones, cut anywhere. Payload is never
+ * kept, but for a control frame that comes in pieces.
  */
 #include "net/ws.h"
 
@@ -98,7 +99,10 @@ ws_is_control(unsigned opcode)
 	return opcode >= WS_CLOSE;
 }
 
-/* What most messages are: one frame, short, all there, not compressed. Returns the bytes consumed; 0 = it is something else; or minus a close code. */
+/*
+ * What most messages are: one frame, short, all there, not compressed. Returns the bytes consumed; 0 = it
+ * is something else; or minus a close code.
+ */
 static ssize_t
 ws_read_whole(const struct ws_limits *limits, char *in, size_t n, struct ws_event *ev)
 {
@@ -148,7 +152,9 @@ ws_check_start(const struct ws_parser *p)
 	return opcode == WS_CONT && p->message != 0 ? 0 : -WS_PROTOCOL;
 }
 
-/* The payload's length out of a complete header; false if it could have been written shorter, or is absurd. */
+/*
+ * The payload's length out of a complete header; false if it could have been written shorter, or is absurd.
+ */
 static bool
 ws_read_len(const struct ws_parser *p, uint64_t *len)
 {

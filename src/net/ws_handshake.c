@@ -1,5 +1,6 @@
 /*
- * The WebSocket's opening handshake as a server (RFC 6455 section 4.2), and what permessage-deflate is agreed on in it (RFC 7692 section 7.1).
+ * The WebSocket's opening handshake as a server (RFC 6455 section 4.2), and what permessage-deflate is
+ * agreed on in it (RFC 7692 section 7.1).
  */
 #include <assert.h>
 #include <openssl/evp.h>
@@ -103,7 +104,10 @@ trim(struct slice s)
 	return s;
 }
 
-/* Takes what stands before the next `separator`, or all; false once nothing is left. *rest has p == NULL then. */
+/*
+ * Takes what stands before the next `separator`, or all; false once nothing is left. *rest has p == NULL
+ * then.
+ */
 static bool
 take_piece(struct slice *rest, char separator, struct slice *piece)
 {

@@ -1,5 +1,6 @@
 /*
- * Sec-WebSocket-Extensions, a field a line: what is agreed on must be possible, and an answer sent back as an offer must be agreed on again.
+ * Sec-WebSocket-Extensions, a field a line: what is agreed on must be possible, and an answer sent back as
+ * an offer must be agreed on again.
  */
 #include <assert.h>
 #include <stdint.h>

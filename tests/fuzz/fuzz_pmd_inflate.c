@@ -1,5 +1,6 @@
 /*
- * permessage-deflate: any bytes as a message of a client, within a bound that the first byte chooses; and any bytes deflated by us and inflated again.
+ * permessage-deflate: any bytes as a message of a client, within a bound that the first byte chooses; and
+ * any bytes deflated by us and inflated again.
  */
 #include <assert.h>
 #include <errno.h>

@@ -1,5 +1,6 @@
 /*
- * WebSocket frames: what a parser tells must not depend on how its input is cut. The first byte chooses limits and permessage-deflate, the second one the cuts.
+ * WebSocket frames: what a parser tells must not depend on how its input is cut. The first byte chooses
+ * limits and permessage-deflate, the second one the cuts.
  */
 #include <assert.h>
 #include <stdint.h>

@@ -1,8 +1,10 @@
 /*
- * permessage-deflate: messages from RFC 7692 and from zlib, broken ones, too big ones; and the forms of a frame.
+ * permessage-deflate: messages from RFC 7692 and from zlib, broken ones, too big ones; and the forms of a
+ * frame.
  */
 #include <check.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <zlib.h>
 
@@ -117,7 +119,10 @@ client_deflates(struct buf *out, const void *p, size_t n, int bits, int flush)
 	deflateEnd(&z);
 }
 
-/* What a client gets from a frame's body if it keeps no more than that window: output leaves it in small steps. */
+/*
+ * What a client gets from a frame's body if it keeps no more than that window: output leaves it in small
+ * steps.
+ */
 static void
 client_inflates(struct buf *out, struct frame *f, int bits)
 {
@@ -189,6 +194,7 @@ START_TEST(nothing_fits_in_nothing)
 	ck_assert_int_eq(deflate_inflate(d, SLICE("\x00"), 0, &out), 0);
 	ck_assert_uint_eq(out.n, 0);
 	ck_assert_int_eq(deflate_inflate(d, slice(NULL, 0), 10, &out), -EBADMSG);
+	ck_assert_int_eq(deflate_inflate(d, slice("", (size_t)UINT_MAX + 1), 10, &out), -EMSGSIZE);
 }
 END_TEST
 
@@ -206,7 +212,9 @@ START_TEST(cut_messages)
 }
 END_TEST
 
-/* A final block may end anywhere in a step: where its last byte fills it, or a match is still to be copied. */
+/*
+ * A final block may end anywhere in a step: where its last byte fills it, or a match is still to be copied.
+ */
 START_TEST(final_block_ends_anywhere)
 {
 	const size_t   most = 32 * KIB + 300;

@@ -1,5 +1,6 @@
 /*
- * WebSocket frames: each row is read whole, cut at every place, and byte by byte, under several masks; the transcript must be the same.
+ * WebSocket frames: each row is read whole, cut at every place, and byte by byte, under several masks; the
+ * transcript must be the same.
  */
 #include <check.h>
 #include <stdlib.h>
@@ -37,7 +38,8 @@ struct in {
 #define RSV3		0x10
 
 #define M4		"\x01\x02\x03\x04"	/* a mask */
-#define P125		"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890abcd"
+#define P25		"0123456789012345678901234"
+#define P125		P25 P25 P25 P25 P25
 
 struct row {
 	struct in    frames[MAX_FRAMES];
@@ -87,7 +89,8 @@ static const struct row rows[] = {
 	{ { F(FIN_CLOSE, "\x03\xe8\xed\xa0\x80") }, W("!1007") },
 	/* UTF-8 */
 	{ { F(FIN_TEXT, "\xce\xba\xe1\xbd\xb9") }, W("t<\xce\xba\xe1\xbd\xb9>") },
-	{ { F(TEXT, "\xe1"), F(CONT, "\xbd"), F(FIN_PING, "\xff"), F(FIN_CONT, "\xb9") }, W("t<\xe1\xbdP(\xff)\xb9>") },
+	{ { F(TEXT, "\xe1"), F(CONT, "\xbd"), F(FIN_PING, "\xff"), F(FIN_CONT, "\xb9") },
+	    W("t<\xe1\xbdP(\xff)\xb9>") },
 	{ { F(FIN_TEXT, "ok\xff") }, W("!1007") },
 	{ { F(FIN_TEXT, "\xed\xa0\x80") }, W("!1007") },
 	{ { F(FIN_TEXT, "\xc0\xaf") }, W("!1007") },
@@ -161,8 +164,10 @@ static const struct row deflate_rows[] = {
 	{ { F(FIN_BINARY | RSV1, "") }, W("zb<>") },
 	{ { F(FIN_TEXT, "plain") }, W("t<plain>") },
 	{ { F(FIN_TEXT, "\xff") }, W("!1007") },
-	{ { F(TEXT | RSV1, "\xff"), F(FIN_PING, "x"), F(CONT, "\xff"), F(FIN_CONT, "\xff") }, W("zt<\xffP(x)\xff\xff>") },
-	{ { F(TEXT | RSV1, "\xff"), F(FIN_CONT, ""), F(FIN_TEXT, "a"), F(TEXT, "b"), F(FIN_CONT, "c") }, W("zt<\xff>t<a>t<bc>") },
+	{ { F(TEXT | RSV1, "\xff"), F(FIN_PING, "x"), F(CONT, "\xff"), F(FIN_CONT, "\xff") },
+	    W("zt<\xffP(x)\xff\xff>") },
+	{ { F(TEXT | RSV1, "\xff"), F(FIN_CONT, ""), F(FIN_TEXT, "a"), F(TEXT, "b"), F(FIN_CONT, "c") },
+	    W("zt<\xff>t<a>t<bc>") },
 	{ { F(TEXT | RSV1, "a"), F(FIN_CONT, ""), F(FIN_TEXT, "\xff") }, W("!1007") },
 	{ { F(TEXT | RSV1, "a"), F(FIN_CONT | RSV1, "b") }, W("!1002") },
 	{ { F(TEXT, "a"), F(CONT | RSV1, "b") }, W("!1002") },
@@ -181,13 +186,12 @@ static const uint8_t masks[][4] = { { 0 }, { 0x12, 0x34, 0x56, 0x78 }, { 0xff, 0
 static void
 add_frame(struct buf *b, int first, const char *p, size_t n, const uint8_t *mask)
 {
+	unsigned form = n < 126 ? (unsigned)n : n <= UINT16_MAX ? 126 : 127;
+
 	buf_add_char(b, (char)first);
-	if (n < 126)
-		buf_add_char(b, (char)(0x80 | n));
-	else if (n <= UINT16_MAX)
-		buf_add(b, (char[]){ (char)0xfe, (char)(n >> 8), (char)n }, 3);
-	else
-		buf_add(b, (char[]){ (char)0xff, 0, 0, 0, 0, (char)(n >> 24), (char)(n >> 16), (char)(n >> 8), (char)n }, 9);
+	buf_add_char(b, (char)(0x80 | form));
+	for (int shift = form == 127 ? 56 : form == 126 ? 8 : -8; shift >= 0; shift -= 8)
+		buf_add_char(b, (char)(n >> shift));
 	buf_add(b, mask, 4);
 	for (size_t i = 0; i < n; i++)
 		buf_add_char(b, (char)(p[i] ^ mask[i % 4]));
@@ -273,7 +277,9 @@ START_TEST(deflate_row_is_read)
 }
 END_TEST
 
-static const size_t lengths[] = { 0, 1, 7, 8, 15, 16, 17, 124, 125, 126, 127, 128, 65534, 65535, 65536, 65537, 200000 };
+static const size_t lengths[] = {
+	0, 1, 7, 8, 15, 16, 17, 124, 125, 126, 127, 128, 65534, 65535, 65536, 65537, 200000,
+};
 
 /* Every form of the length; as much as is allowed, and one byte more. */
 START_TEST(length_is_read)

@@ -1,5 +1,6 @@
 /*
- * UTF-8 told once more, by the numbers: which code points can still come of these bytes? What utf8.c is compared with.
+ * UTF-8 told once more, by the numbers: which code points can still come of these bytes? What utf8.c is
+ * compared with.
  */
 #ifndef UTF8_MODEL_H
 #define UTF8_MODEL_H
@@ -28,7 +29,8 @@ model_character(const uint8_t *p, size_t n)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 	static const uint8_t  bits[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
-	unsigned	      length = model_length(p[0]), have = n < length ? (unsigned)n : length, missing = length - have;
+	unsigned	      length = model_length(p[0]), have = n < length ? (unsigned)n : length;
+	unsigned	      missing = length - have;
 	uint32_t	      low = p[0] & bits[length], high;
 
 	if (length == 0)

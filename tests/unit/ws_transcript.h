@@ -1,6 +1,7 @@
 /*
- * What a parser tells, as text that does not depend on how its input was cut: "t<Hello>" is a text message, "b<...>" a binary one, "z" before it a compressed one,
- * "P(...)" "O(...)" "C(code,reason)" are ping, pong and close, "!1002" is the end. For test_ws.c and fuzz_ws_frames.c.
+ * What a parser tells, as text that does not depend on how its input was cut: "t<Hello>" is a text message,
+ * "b<...>" a binary one, "z" before it a compressed one, "P(...)" "O(...)" "C(code,reason)" are ping, pong
+ * and close, "!1002" is the end. For test_ws.c and fuzz_ws_frames.c.
  */
 #ifndef WS_TRANSCRIPT_H
 #define WS_TRANSCRIPT_H
