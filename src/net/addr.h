@@ -42,7 +42,7 @@ struct addr_listen {
 	char		path[108];	/* unix, else "" */
 	struct sockaddr_storage sa;
 	socklen_t	sa_len;
-	bool		any;		/* "*": IPv6 and IPv4; `sa` is [::], or 0.0.0.0 once bound where there is no IPv6 */
+	bool		any;		/* "*": `sa` is [::] for IPv4 too; once bound, 0.0.0.0 where there is no IPv6 */
 	bool		proxy;		/* the PROXY protocol is demanded */
 	bool		tls;
 };

@@ -1,6 +1,6 @@
 /*
- * Listening sockets. Being short of descriptors is the one fault here that must not spin: the callers stay in the kernel's queue, readable
- * for ever, so the event is taken away until the rest is over.
+ * Listening sockets. Being short of descriptors is the one fault here that must not spin: the callers stay in the
+ * kernel's queue, readable for ever, so the event is taken away until the rest is over.
  */
 #include "net/listener.h"
 

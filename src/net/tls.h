@@ -16,8 +16,10 @@ struct tls_context *tls_context_new(const char *cert_file, const char *key_file,
 struct tls_context *tls_context_free(struct tls_context *);
 extern const struct stream_ops stream_tls;
 /*
- * Makes the server side of a connection for s->tls, on s->fd; call it right behind stream_new(…, &stream_tls, …). Returns 0 or -ENOMEM. The handshake runs inside the reads;
- * what is sent before its end waits for it. A peer that ends without close_notify is -ECONNRESET, whatever is no TLS is -EPROTO. The process must ignore SIGPIPE: OpenSSL writes with write(2).
+ * Makes the server side of a connection for s->tls, on s->fd; call it right behind stream_new(…, &stream_tls, …).
+ * Returns 0 or -ENOMEM. The handshake runs inside the reads; what is sent before its end waits for it. A peer that ends
+ * without close_notify is -ECONNRESET, whatever is no TLS is -EPROTO. The process must ignore SIGPIPE: OpenSSL writes
+ * with write(2).
  */
 int tls_accept(struct stream *s, struct tls_context *);
 /* True once the handshake is done. */

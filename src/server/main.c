@@ -84,6 +84,7 @@ serve(struct config_set *config, struct node_sockets *sockets)
 		return EX_NOPERM;
 	}
 	process_harden();
+	master_worker_ready();
 	code = node_run(node);
 	node_free(node);
 	return code;

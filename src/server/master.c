@@ -1,6 +1,6 @@
 /*
- * The master. It handles no signal: they are blocked all the time and waited for one by one, so nothing can come between a fork and
- * its bookkeeping.
+ * The master. It handles no signal: they are blocked all the time and waited for one by one, so nothing can come
+ * between a fork and its bookkeeping.
  */
 #include "server/master.h"
 

@@ -1,5 +1,6 @@
 /*
- * Listening sockets, over loopback and unix: what is accepted and how, whose file is replaced, and what happens when descriptors run out.
+ * Listening sockets, over loopback and unix: what is accepted and how, whose file is replaced, and what happens when
+ * descriptors run out.
  */
 #include <check.h>
 #include <errno.h>

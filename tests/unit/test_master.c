@@ -1,6 +1,6 @@
 /*
- * The master, in a process of its own, over workers that tell through a pipe what happens to them. Nothing here waits for time to pass, but
- * for a message or an exit; Check's alarm bounds both.
+ * The master, in a process of its own, over workers that tell through a pipe what happens to them. What is waited for is
+ * a message or an exit, bounded by Check's alarm; time itself only where a worker has to have lived for some milliseconds.
  */
 #include <check.h>
 #include <fcntl.h>
