@@ -464,7 +464,7 @@ unknown_text(cfg_t *cfg, const char *name)
 }
 
 /* libconfuse tells what it does not like in words only. */
-static void
+static void __attribute__((format(printf, 2, 0)))
 on_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
 	static const char unknown[] = "no such option '";

@@ -121,13 +121,13 @@ done(struct result *r)
 static char *
 dump(const struct config_set *set)
 {
-	char  *text = NULL;
-	size_t n;
-	FILE  *out = open_memstream(&text, &n);
+	autofree char *text = NULL;
+	size_t	       n;
+	FILE	      *out = open_memstream(&text, &n);
 
 	config_dump(set, out);
 	fclose(out);
-	return text;
+	return xstrndup(text, n);
 }
 
 /* Is the whole line in the dump? */
@@ -352,6 +352,8 @@ static const struct {
 	{ "key k { file = /x }", "key \"k\" {\n\tfile = \"/x\"\n}" },
 	{ "\nroute 'a$:{c}*' {\nmodule = \"/m.so\" }", "# FILE:2\nroute \"a$:{c}*\" {\n\tmodule = \"/m.so\"\n}" },
 	{ "\nroute \"a:{c}\" {\nmodule = \"/m.so\" }", "# FILE:2\nroute \"a:{c}\" {\n\tmodule = \"/m.so\"\n}" },
+	{ "route a { class = room public = yes } route b { class = room public = yes }",
+	  "route \"b\" {\n\tclass = \"room\"\n\tpublic = yes\n}" },
 	{ "route a { events = {} class = room }", "route \"a\" {\n\tclass = \"room\"\n}" },
 	{ "route a { class = room options = { 'b=c=d', 'e=' } public = on echo = no events = { f, 'g h' }\n"
 	  "rate f = 5/10s rate g = 1/s }",
@@ -586,6 +588,41 @@ START_TEST(knows_actions)
 	ck_assert_int_eq(r.action, actions[_i].action);
 	ck_assert_int_eq(r.set != NULL, r.action != CONFIG_VERSION && r.action != CONFIG_HELP);
 	done(&r);
+}
+END_TEST
+
+/* getopt keeps its place, in a cluster of flags too. */
+START_TEST(begins_afresh)
+{
+	struct result r = load(&(struct load){ .flags = "-vxvvv" });
+
+	ck_assert_int_eq(r.code, 2);
+	done(&r);
+	r = load(&(struct load){ .flags = "-n a" });
+	ck_assert_msg(r.code == 0, "%s", r.why);
+	ck_dumped(&r, "node.id = \"a\"   # -n");
+	done(&r);
+}
+END_TEST
+
+/* Names. */
+
+static const struct {
+	const char *a;
+	const char *b;
+	unsigned    want;
+} distances[] = {
+	{ "", "", 0 }, { "", "abc", 3 }, { "abc", "", 3 }, { "abc", "abc", 0 }, { "abc", "abd", 1 }, { "abc", "ab", 1 },
+	{ "abc", "xabc", 1 }, { "ab", "ba", 1 }, { "listen", "litsen", 1 }, { "kitten", "sitting", 3 }, { "abcd", "badc", 2 },
+	{ "ca", "abc", 3 }, { "flaw", "lawn", 2 },
+};
+
+START_TEST(measures_distance)
+{
+	struct slice a = slice_str(distances[_i].a), b = slice_str(distances[_i].b);
+
+	ck_assert_uint_eq(config_distance(a, b), distances[_i].want);
+	ck_assert_uint_eq(config_distance(b, a), distances[_i].want);
 }
 END_TEST
 
@@ -1074,6 +1111,8 @@ config_suite(void)
 	tcase_add_loop_test(words, refuses_words, 0, COUNT(bad_words));
 	tcase_add_loop_test(words, takes_words, 0, COUNT(good_words));
 	tcase_add_loop_test(words, knows_actions, 0, COUNT(actions));
+	tcase_add_test(words, begins_afresh);
+	tcase_add_loop_test(words, measures_distance, 0, COUNT(distances));
 	tcase_add_loop_test(words, later_wins, 0, COUNT(precedence));
 	tcase_add_test(words, config_variable_names_the_file);
 	tcase_add_test(words, cleans_messages);
