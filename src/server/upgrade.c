@@ -54,6 +54,19 @@ upgrade_check_origin(struct upgrade *u)
 	return true;
 }
 
+/* "vsn[]=2.0.0" is a list, as Phoenix reads parameters, and no list is a version. */
+static bool
+query_lists_versions(struct slice query)
+{
+	autobuf struct buf name = { 0 }, value = { 0 };
+	size_t		   at = 0;
+
+	while (url_next_param(query, &at, &name, &value) == 1)
+		if (slice_starts(buf_slice(&name), SLICE("vsn[")))
+			return true;
+	return false;
+}
+
 static bool
 upgrade_check_version(struct upgrade *u)
 {
@@ -62,6 +75,8 @@ upgrade_check_version(struct upgrade *u)
 
 	if (r < 0)
 		return upgrade_refuse(u, 400, NULL, "parameters are not UTF-8");
+	if (r == 0 && query_lists_versions(u->req->query))
+		return upgrade_refuse(u, 403, NULL, "vsn is a list");
 	u->codec = codec_for_vsn(r == 0 ? slice(NULL, 0) : buf_slice(&vsn));
 	return u->codec != NULL || upgrade_refuse(u, 403, NULL, "vsn \"%.*s\" is not supported", SLICE_ARG(buf_slice(&vsn)));
 }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createHmac, sign as signature } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import net from "node:net";
 import { tmpdir } from "node:os";
@@ -14,6 +14,8 @@ import { fileURLToPath } from "node:url";
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 export const TOP = path.resolve(HERE, "../..");
 export const ROOSTD = process.env.ROOSTD ?? path.join(TOP, "build/src/roostd");
+// The class of tests/modules/fixture.c, which `make check` builds beside the daemon.
+export const FIXTURE = process.env.FIXTURE ?? path.resolve(path.dirname(ROOSTD), "../tests/modules/fixture.so");
 
 export const SECRET = "an end-to-end secret of more than thirty-two octets";
 export const DEV_SECRET = "roost-dev-secret";
@@ -129,16 +131,20 @@ class Daemon {
  *   port     a port to take again, after a restart
  *   args     further arguments
  *   options  { "limits.max_message": "200" } becomes -o limits.max_message=200
+ *   config   the text of a configuration file
  *   env      further variables; by default the secret is SECRET, unless `dev` or `keyless`
  */
-export async function start({ port, args = [], options = {}, env = {}, dev = false, keyless = false } = {}) {
+export async function start({ port, args = [], options = {}, config, env = {}, dev = false, keyless = false } = {}) {
 	const [free, adminPort] = await freePorts(2);
 	const ports = [port ?? free, adminPort];
 	const dir = mkdtempSync(path.join(tmpdir(), "roost-e2e-"));
 	const pairs = Object.entries(options).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
 	const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("ROOST_")));
+
+	if (config !== undefined)
+		writeFileSync(path.join(dir, "roost.conf"), config);
 	const child = spawn(ROOSTD, ["-l", `127.0.0.1:${ports[0]}`, "--admin-listen", `127.0.0.1:${ports[1]}`,
-		...(dev ? ["--dev"] : []), ...pairs, ...args], {
+		...(config !== undefined ? ["-c", "roost.conf"] : []), ...(dev ? ["--dev"] : []), ...pairs, ...args], {
 		cwd: dir,
 		stdio: ["ignore", "pipe", "pipe"],
 		env: {
