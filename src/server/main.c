@@ -43,13 +43,17 @@ announce(const struct config *c, const struct node_sockets *sockets)
 {
 	int64_t		now = wall_ms() / 1000;
 	autofree char  *token = token_mint_hs256(SLICE(DEV_SECRET), "dev", now, now + DEV_TOKEN_SECONDS, NULL);
-	char		text[192];
 
-	for (unsigned i = 0; c->dev && i < sockets->n; i++)
-		if (!sockets->items[i].admin && sockets->items[i].addr.path[0] == '\0') {
-			printf("roostd: demo page http://%s/demo/\n", addr_listen_text(&sockets->items[i].addr, text));
-			break;
-		}
+	for (unsigned i = 0; c->dev && i < sockets->n; i++) {
+		struct addr_listen plain = sockets->items[i].addr;
+		char		   text[ADDR_LISTEN_LEN];
+
+		if (sockets->items[i].admin || plain.path[0] != '\0' || plain.proxy)
+			continue;
+		plain.tls = false;
+		printf("roostd: demo page http%s://%s/demo/\n", sockets->items[i].addr.tls ? "s" : "", addr_listen_text(&plain, text));
+		break;
+	}
 	if (c->dev && c->n_keys == 0 && token != NULL && (c->auth_key_file == NULL || c->auth_key_file[0] == '\0'))
 		printf("roostd: token %s\n", token);
 	fflush(stdout);
@@ -99,7 +103,7 @@ serve_as_worker(unsigned index, void *arg)
 	stats = master_slot(index);
 	for (unsigned i = 0; i < start->workers; i++)
 		if (i != index)
-			node_close_sockets(&start->sockets[i]);
+			node_close_sockets(&start->sockets[i], false);
 	start->config = NULL;
 	return serve(config, &start->sockets[index]);
 }
@@ -115,14 +119,14 @@ serve_under_master(struct config_set *config)
 
 	start.sockets = xcalloc(c->workers, sizeof(*start.sockets));
 	for (unsigned i = 0; i < c->workers && code == 0; i++)
-		code = node_bind(c, c->workers > 1, &start.sockets[i], &why);
+		code = node_bind(c, true, i > 0 ? &start.sockets[0] : NULL, &start.sockets[i], &why);
 	if (code == 0) {
 		announce(c, &start.sockets[0]);
 		code = master_run(&(struct master_options){ .workers = c->workers, .worker = serve_as_worker, .arg = &start });
 	} else
 		complain(code, why);
 	for (unsigned i = 0; i < c->workers; i++)
-		node_close_sockets(&start.sockets[i]);
+		node_close_sockets(&start.sockets[i], i == 0 && start.config != NULL);
 	free(start.sockets);
 	config_free(start.config);
 	return code;
@@ -133,13 +137,13 @@ serve_alone(struct config_set *config)
 {
 	struct node_sockets sockets;
 	char		   *why = NULL;
-	int		    code = node_bind(config_get(config), false, &sockets, &why);
+	int		    code = node_bind(config_get(config), false, NULL, &sockets, &why);
 
 	if (code == 0) {
 		announce(config_get(config), &sockets);
 		return serve(config, &sockets);
 	}
-	node_close_sockets(&sockets);
+	node_close_sockets(&sockets, true);
 	config_free(config);
 	return complain(code, why);
 }

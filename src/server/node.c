@@ -4,6 +4,7 @@
 #include "server/node.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,29 +52,49 @@ node_metrics(struct buf *out, void *arg)
 	stats_expose(stats, out);
 }
 
+/* One more socket for an address that another worker has: the kernel shares callers out. Of a unix socket there is one for all. */
+static int
+node_bind_like(const struct node_socket *like, struct node_socket *s)
+{
+	*s = *like;
+	if (like->addr.path[0] == '\0')
+		return s->fd = listener_bind(&like->addr, true, &s->addr);
+	s->fd = fcntl(like->fd, F_DUPFD_CLOEXEC, 0);
+	return s->fd < 0 ? -errno : s->fd;
+}
+
+static int
+node_bind_first(const char *text, bool reuse_port, bool admin, struct node_socket *s, const char **fault)
+{
+	struct addr_listen asked;
+
+	*fault = NULL;
+	s->admin = admin;
+	if (addr_listen_parse(&asked, text, fault) < 0)
+		return -EINVAL;
+	s->fd = listener_bind(&asked, reuse_port, &s->addr);
+	return s->fd;
+}
+
 int
-node_bind(const struct config *c, bool reuse_port, struct node_sockets *set, char **why)
+node_bind(const struct config *c, bool shared, const struct node_sockets *like, struct node_sockets *set, char **why)
 {
 	const struct config_list *lists[] = { &c->listen, &c->admin_listen };
 
-	*set = (struct node_sockets){ 0 };
+	*set = (struct node_sockets){ .shared = shared };
 	for (unsigned k = 0; k < 2; k++)
 		for (unsigned i = 0; i < lists[k]->n; i++) {
 			struct node_socket *s = &set->items[set->n];
-			struct addr_listen  asked;
-			const char	   *fault;
+			const char	   *text = lists[k]->items[i], *fault = NULL;
+			int		    r;
 
-			if (strcmp(lists[k]->items[i], "none") == 0)
+			if (strcmp(text, "none") == 0)
 				continue;
-			if (addr_listen_parse(&asked, lists[k]->items[i], &fault) < 0) {
-				*why = xasprintf("%s: %s", lists[k]->items[i], fault);
-				return EX_CONFIG;
-			}
-			s->fd = listener_bind(&asked, reuse_port, &s->addr);
-			s->admin = k == 1;
-			if (s->fd < 0) {
-				*why = xasprintf("cannot listen on %s: %s", lists[k]->items[i], strerror(-s->fd));
-				return s->fd == -EACCES || s->fd == -EPERM ? EX_NOPERM : EX_OSERR;
+			r = like != NULL ? node_bind_like(&like->items[set->n], s) :
+			    node_bind_first(text, shared && c->workers > 1, k == 1, s, &fault);
+			if (r < 0) {
+				*why = xasprintf("cannot listen on %s: %s", text, fault != NULL ? fault : strerror(-r));
+				return fault != NULL ? EX_CONFIG : r == -EACCES || r == -EPERM ? EX_NOPERM : EX_OSERR;
 			}
 			set->n++;
 		}
@@ -81,11 +102,14 @@ node_bind(const struct config *c, bool reuse_port, struct node_sockets *set, cha
 }
 
 void
-node_close_sockets(struct node_sockets *set)
+node_close_sockets(struct node_sockets *set, bool unlink_files)
 {
-	for (unsigned i = 0; i < set->n; i++)
+	for (unsigned i = 0; i < set->n; i++) {
 		if (set->items[i].fd >= 0)
 			close(set->items[i].fd);
+		if (unlink_files && set->items[i].addr.path[0] != '\0')
+			unlink(set->items[i].addr.path);
+	}
 	set->n = 0;
 }
 
@@ -225,6 +249,7 @@ node_catch_signals(struct node *n)
 static void
 node_listen(struct node *n, struct node_sockets *sockets)
 {
+	n->endpoint.keep_files = sockets->shared;
 	for (unsigned i = 0; i < sockets->n; i++) {
 		endpoint_listen(&n->endpoint, sockets->items[i].fd, &sockets->items[i].addr, sockets->items[i].admin);
 		sockets->items[i].fd = -1;
@@ -293,7 +318,7 @@ node_free(struct node *n)
 	if (n->loop != NULL) {
 		watch_done(&n->watch);
 		drain_done(&n->drain);
-		endpoint_close_doors(&n->endpoint, true);
+		endpoint_close_doors(&n->endpoint);
 		websockets_done(&n->websockets);
 		endpoint_done(&n->endpoint);
 		loop_end_turn(n->loop);

@@ -17,12 +17,17 @@ struct node_socket {
 
 struct node_sockets {
 	unsigned		n;
+	bool			shared;	/* other processes have them too: files of unix sockets stay when we go */
 	struct node_socket	items[2 * CONFIG_MAX_LISTEN];
 };
 
-/* Binds all listeners of the configuration. 0, or an exit code (71, 77) with *why (caller frees). */
-int node_bind(const struct config *, bool reuse_port, struct node_sockets *, char **why);
-void node_close_sockets(struct node_sockets *);
+/*
+ * Binds all listeners of the configuration. With `like`, a set for one more worker: the same addresses, shared by the kernel. 0, or an exit code (71, 77, 78) with *why
+ * (caller frees).
+ */
+int node_bind(const struct config *, bool shared, const struct node_sockets *like, struct node_sockets *, char **why);
+/* Closes them here; with unlink, files of unix sockets go, too. */
+void node_close_sockets(struct node_sockets *, bool unlink);
 
 /*
  * Makes a node that is not running yet: keys, certificates, routes and pages are read. Takes the configuration and the sockets (NULL only to check the configuration: -T). NULL with *why (caller frees) and *code = the exit
