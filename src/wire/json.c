@@ -4,7 +4,6 @@
  */
 #include "wire/json.h"
 
-#include <assert.h>
 #include <endian.h>
 #include <errno.h>
 
@@ -607,23 +606,16 @@ json_quote(struct buf *out, struct slice text)
 int
 json_next_member(struct slice object, size_t *at, struct slice *key, struct slice *value)
 {
-	const char *p = object.p + *at, *end = object.p + object.n, *q;
+	struct slice rest = slice_from(object, *at);
 	enum json_type type;
-	ssize_t n;
 
-	if (*p == '}')
+	if (!json_take(&rest, *at == 0 ? '{' : ','))
 		return 0;
-	p = blanks_end(p + 1, end);
-	if (*p == '}')
+	if (json_take_value(&rest, key, &type) < 0 || type != JSON_STRING || !json_take(&rest, ':'))
 		return 0;
-	q = string_end(p, end);
-	assert(q != NULL);
-	*key = slice(p, (size_t)(q - p));
-	p = blanks_end(blanks_end(q, end) + 1, end);
-	n = json_scan(slice(p, (size_t)(end - p)), &type);
-	assert(n > 0);
-	*value = slice(p, (size_t)n);
-	*at = (size_t)(blanks_end(p + n, end) - object.p);
+	if (json_take_value(&rest, value, &type) < 0)
+		return 0;
+	*at = object.n - rest.n;
 	return 1;
 }
 

@@ -25,6 +25,40 @@ ssize_t json_scan(struct slice in, enum json_type *type);
 /* Number of blanks (space, tab, LF, CR) at the start. */
 size_t json_blanks(struct slice in);
 
+/* For taking a text apart: each removes what it takes from the front, with the blanks behind it. */
+static inline void
+json_take_blanks(struct slice *in)
+{
+	/* Mostly there are none. */
+	if (in->n > 0 && (unsigned char)*in->p <= ' ')
+		*in = slice_from(*in, json_blanks(*in));
+}
+
+/* False if something else is there. */
+static inline bool
+json_take(struct slice *in, char c)
+{
+	if (in->n == 0 || *in->p != c)
+		return false;
+	*in = slice_from(*in, 1);
+	json_take_blanks(in);
+	return true;
+}
+
+/* Returns 0 or json_scan()'s error. */
+static inline int
+json_take_value(struct slice *in, struct slice *value, enum json_type *type)
+{
+	ssize_t n = json_scan(*in, type);
+
+	if (n < 0)
+		return (int)n;
+	*value = slice(in->p, (size_t)n);
+	*in = slice_from(*in, (size_t)n);
+	json_take_blanks(in);
+	return 0;
+}
+
 /*
  * The text of a string token (quotes included), which must have passed json_scan(). Without escapes it borrows the token;
  * else it is decoded into scratch[size]. Returns 0; -EILSEQ for a NUL or a lone surrogate; -ENAMETOOLONG when the text,
@@ -40,7 +74,7 @@ void json_quote(struct buf *out, struct slice text);
 
 /*
  * Walks an object token's members: *at = 0 at first. Gives the raw key token and the raw value token. Returns 1, 0 at
- * the end. The object must have passed json_scan().
+ * the end, which is where it stops making sense in what has not passed json_scan(), or is no object.
  */
 int json_next_member(struct slice object, size_t *at, struct slice *key, struct slice *value);
 /* The value token of the LAST member called `name` (decoded compare), p == NULL if there is none. */

@@ -16,39 +16,6 @@ struct phoenix_value {
 	enum json_type	type;
 };
 
-static inline void
-phoenix_skip_blanks(struct slice *in)
-{
-	/* Mostly there are none. */
-	if (in->n > 0 && (unsigned char)*in->p <= ' ')
-		*in = slice_from(*in, json_blanks(*in));
-}
-
-/* Takes `c` and the blanks around it from the front; false if something else is there. */
-static inline bool
-phoenix_take(struct slice *in, char c)
-{
-	phoenix_skip_blanks(in);
-	if (in->n == 0 || *in->p != c)
-		return false;
-	*in = slice_from(*in, 1);
-	phoenix_skip_blanks(in);
-	return true;
-}
-
-/* Takes the value at the front. Returns 0 or json_scan()'s error. */
-static inline int
-phoenix_take_value(struct slice *in, struct phoenix_value *v)
-{
-	ssize_t n = json_scan(*in, &v->type);
-
-	if (n < 0)
-		return (int)n;
-	v->token = slice(in->p, (size_t)n);
-	*in = slice_from(*in, (size_t)n);
-	return 0;
-}
-
 /* Makes it a message in which nothing is set: the refs are null, the payload is {}. */
 void inbound_init(struct inbound *);
 /* Notes a fault, unless a graver one is known. */

@@ -49,14 +49,16 @@ field_of(struct slice token)
 static int
 take_member(struct slice *in, struct envelope *e)
 {
-	struct phoenix_value key, value;
+	struct phoenix_value value;
+	enum json_type type;
+	struct slice key;
 	enum phoenix_field f;
 	int	r;
 
-	if (phoenix_take_value(in, &key) < 0 || key.type != JSON_STRING || !phoenix_take(in, ':'))
+	if (json_take_value(in, &key, &type) < 0 || type != JSON_STRING || !json_take(in, ':'))
 		return -EBADMSG;
-	r = phoenix_take_value(in, &value);
-	f = field_of(key.token);
+	f = field_of(key);
+	r = json_take_value(in, &value.token, &value.type);
 	if (f == N_FIELDS)
 		return r < 0 ? -EBADMSG : 0;
 	if (e->seen & SEEN(f))
@@ -77,14 +79,15 @@ take_envelope(struct slice in, struct envelope *e)
 {
 	int r;
 
-	if (!phoenix_take(&in, '{'))
+	json_take_blanks(&in);
+	if (!json_take(&in, '{'))
 		return -EBADMSG;
 	do {
 		r = take_member(&in, e);
 		if (r < 0)
 			return r;
-	} while (phoenix_take(&in, ','));
-	if (!phoenix_take(&in, '}') || in.n > 0 || (e->seen & NEEDED) != NEEDED)
+	} while (json_take(&in, ','));
+	if (!json_take(&in, '}') || in.n > 0 || (e->seen & NEEDED) != NEEDED)
 		return -EBADMSG;
 	return 0;
 }

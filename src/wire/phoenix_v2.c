@@ -20,19 +20,21 @@ enum kind { KIND_PUSH, KIND_REPLY, KIND_BROADCAST };
 static int
 take_array(struct slice in, struct phoenix_value field[N_FIELDS])
 {
-	struct phoenix_value extra;
+	struct phoenix_value extra, *v;
 	unsigned n = 0;
 	int	r;
 
-	if (!phoenix_take(&in, '['))
+	json_take_blanks(&in);
+	if (!json_take(&in, '['))
 		return -EBADMSG;
 	do {
-		r = phoenix_take_value(&in, n < N_FIELDS ? &field[n] : &extra);
+		v = n < N_FIELDS ? &field[n] : &extra;
+		r = json_take_value(&in, &v->token, &v->type);
 		if (r < 0)
 			return n == FIELD_PAYLOAD ? r : -EBADMSG;
 		n++;
-	} while (phoenix_take(&in, ','));
-	if (!phoenix_take(&in, ']') || in.n > 0 || n < N_FIELDS)
+	} while (json_take(&in, ','));
+	if (!json_take(&in, ']') || in.n > 0 || n < N_FIELDS)
 		return -EBADMSG;
 	return 0;
 }
