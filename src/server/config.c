@@ -147,8 +147,8 @@ option_differs(const struct config_option *o, const struct config_set *a, const 
 }
 
 /*
- * What only a restart changes stays as it is in the running node, and is noted. Otherwise a file could bring the
- * development secret to listeners that are no longer in it.
+ * What only a restart changes stays as it is in the running node, and is noted. Otherwise a file could
+ * bring the development secret to listeners that are no longer in it.
  */
 static void
 keep_old(struct config_set *set, const struct config_set *old)

@@ -1,6 +1,7 @@
 /*
- * Configuration: one table of options, filled from defaults, then the file, then ROOST_… variables, then flags; the later ones win. There is no
- * global configuration: each module gets its own part of struct config.
+ * Configuration: one table of options, filled from defaults, then the file, then ROOST_… variables, then
+ * flags; the later ones win. There is no global configuration: each module gets its own part of struct
+ * config.
  */
 #ifndef SERVER_CONFIG_H
 #define SERVER_CONFIG_H
@@ -98,7 +99,7 @@ struct config {
 	uint64_t	 max_topic;		/* "limits.max_topic" 256, at most 256 */
 	uint64_t	 max_channels;		/* "limits.max_channels" 100 per connection */
 	uint64_t	 max_topics;		/* "limits.max_topics" 0 = unlimited, topics of a node */
-	uint64_t	 max_connections;	/* "limits.max_connections" 0 = as many as descriptors allow (RLIMIT_NOFILE - 64) */
+	uint64_t	 max_connections;	/* "limits.max_connections" 0 = RLIMIT_NOFILE - 64 */
 	uint64_t	 max_per_user;		/* "limits.connections_per_user" 0 = unlimited */
 	uint64_t	 max_per_address;	/* "limits.connections_per_address" 0 = unlimited */
 	uint64_t	 message_rate;		/* "limits.message_rate" 100 a second; 0 = off */
@@ -120,7 +121,7 @@ struct config {
 	uint64_t	 pong_timeout_ms;	/* "websocket.pong_timeout" 20s */
 	/* drain */
 	uint64_t	 drain_ms;		/* "drain.time" 30s */
-	uint64_t	 drain_delay_ms;	/* "drain.delay" 2s: listeners stay open that long to answer health checks with 503 */
+	uint64_t	 drain_delay_ms;	/* "drain.delay" 2s: so long listeners stay, answering 503 */
 	/* admin */
 	char		*admin_key_file;	/* "admin.api_key_file" */
 	/* debug */
@@ -140,26 +141,40 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENV, CONFIG_FLAG };
 /* What the command line asked for besides options. */
 enum config_action { CONFIG_RUN, CONFIG_CHECK, CONFIG_DUMP, CONFIG_VERSION, CONFIG_HELP };
 
-/* A configuration and where each value came from; also remembers flags and variables, so that a reload reads the file alone again. */
+/*
+ * A configuration and where each value came from; also remembers flags and variables, so that a reload
+ * reads the file alone again.
+ */
 struct config_set;
 
 /*
- * Reads the command line, the environment and the file. Returns 0 with *set (NULL for CONFIG_VERSION and CONFIG_HELP, which look at nothing else); or an exit code: 2 (usage: unknown flag, missing argument, -o without "=" or with an unknown name) or 78 (configuration), with the message in *why (caller frees):
- * "FILE:LINE: unknown option 'limits.max_mesage', did you mean 'limits.max_message'?", "FILE:LINE: limits.max_message: expected a size such as 64k or 1m, got 'big'", "-o …:", "ROOST_LIMITS_MAX_MESSAGE:".
+ * Reads the command line, the environment and the file. Returns 0 with *set (NULL for CONFIG_VERSION and
+ * CONFIG_HELP, which look at nothing else); or an exit code: 2 (usage: unknown flag, missing argument, -o
+ * without "=" or with an unknown name) or 78 (configuration), with the message in *why (caller frees):
+ * "FILE:LINE: unknown option 'limits.max_mesage', did you mean 'limits.max_message'?", "FILE:LINE:
+ * limits.max_message: expected a size such as 64k or 1m, got 'big'", "-o …:", "ROOST_LIMITS_MAX_MESSAGE:".
  */
-int config_load(int argc, char **argv, char **envp, struct config_set **set, enum config_action *action, char **why);
+int config_load(int argc, char **argv, char **envp, struct config_set **set, enum config_action *action,
+    char **why);
 /*
- * Reads the file again under the same flags and variables: a new set, or an exit code and *why. The old one is untouched. What only a restart can change has its old value in
- * the new set, too.
+ * Reads the file again under the same flags and variables: a new set, or an exit code and *why. The old
+ * one is untouched. What only a restart can change has its old value in the new set, too.
  */
 int config_reload(const struct config_set *old, struct config_set **set, char **why);
 struct config_set *config_free(struct config_set *);
 /* Borrowed until config_free(). */
 const struct config *config_get(const struct config_set *);
-/* Prints "section.option = value   # where it comes from" for every option, secrets as "(set)", then keys, rates and routes. */
+/*
+ * Prints "section.option = value   # where it comes from" for every option, secrets as "(set)", then keys,
+ * rates and routes.
+ */
 void config_dump(const struct config_set *, FILE *out);
-/* Names of options that config_reload() found changed, and that need a restart, comma-separated; empty if none. */
-void config_restart_needed(const struct config_set *old, const struct config_set *reloaded, struct buf *names);
+/*
+ * Names of options that config_reload() found changed, and that need a restart, comma-separated; empty if
+ * none.
+ */
+void config_restart_needed(const struct config_set *old, const struct config_set *reloaded,
+    struct buf *names);
 void config_usage(FILE *out);
 
 #endif

@@ -66,8 +66,8 @@ same_address(const char *left, const char *right)
 
 /* Is the address among the first n of a list? */
 static int
-check_twice(const struct config_set *set, const char *name, const char *address, const struct config_list *others,
-    unsigned n, char **why)
+check_twice(const struct config_set *set, const char *name, const char *address,
+    const struct config_list *others, unsigned n, char **why)
 {
 	for (unsigned i = 0; i < n; i++)
 		if (same_address(address, others->items[i]))
@@ -157,7 +157,8 @@ check_secret(const struct config_set *set, char **why)
 	if (c->auth_secret[0] == '\0')
 		return 0;
 	if (c->auth_key_file[0] != '\0')
-		return refuse(set, "auth.secret", why, "auth.secret and auth.key_file are both set: one of them is the key");
+		return refuse(set, "auth.secret", why, "auth.secret and auth.key_file are both set: "
+		    "one of them is the key");
 	if (source == CONFIG_FILE && (set->file_mode & S_IROTH) != 0)
 		return refuse(set, "auth.secret", why, "auth.secret: everybody may read this file: "
 		    "take it away from others (chmod o=), or use auth.key_file");

@@ -1,5 +1,6 @@
 /*
- * The command line and the environment: both are kept as they were given, for the file may change under them.
+ * The command line and the environment: both are kept as they were given, for the file may change under
+ * them.
  */
 #include <getopt.h>
 #include <stdlib.h>
@@ -184,7 +185,8 @@ refuse_unknown(const struct flags *f, const char *given, char **why)
 		config_nearest_offer(&nearest, slice_str(name->name));
 	if (nearest.best.n == 0)
 		return refuse(why, xasprintf("unknown flag '%.*s'", n, given));
-	return refuse(why, xasprintf("unknown flag '%.*s', did you mean '--%.*s'?", n, given, SLICE_ARG(nearest.best)));
+	return refuse(why, xasprintf("unknown flag '%.*s', did you mean '--%.*s'?", n, given,
+	    SLICE_ARG(nearest.best)));
 }
 
 int
@@ -230,8 +232,8 @@ env_find(char **envp, const char *name)
 }
 
 /*
- * ROOST_ and something that no option is called, yet nearly: a slip of the pen. Others are left alone, since not all
- * of them are meant for us: Kubernetes sets ROOST_PORT for a service "roost".
+ * ROOST_ and something that no option is called, yet nearly: a slip of the pen. Others are left alone,
+ * since not all of them are meant for us: Kubernetes sets ROOST_PORT for a service "roost".
  */
 static int
 refuse_misspelt(const char *variable, char **why)
@@ -309,6 +311,6 @@ config_usage(FILE *out)
 		if (o->long_flag != NULL)
 			print_flag(out, o->flag, o->long_flag, takes_argument(o) ? o->arg : NULL, o->help);
 	}
-	fprintf(out, "\nAny option of roost.conf(5) can be given as -o SECTION.OPTION=VALUE or in the environment\n"
-	    "as ROOST_SECTION_OPTION; flags beat variables, which beat the file. --dump lists them all.\n");
+	fprintf(out, "\nAny option of roost.conf(5) can be given as -o SECTION.OPTION=VALUE, or in the\n"
+	    "environment as ROOST_SECTION_OPTION; flags beat variables, which beat the file. --dump\nlists them all.\n");
 }

@@ -82,7 +82,10 @@ struct config_nearest {
 
 void config_nearest_init(struct config_nearest *, const char *wanted);
 void config_nearest_offer(struct config_nearest *, struct slice candidate);
-/* Offers the options that a full name may have meant, one of the same name in another section first of all. */
+/*
+ * Offers the options that a full name may have meant, one of the same name in another section first of
+ * all.
+ */
 void config_nearest_offer_options(struct config_nearest *);
 /* "unknown option 'x', did you mean 'y'?"; `what` is "option", "flag" …. The caller frees it. */
 char *config_nearest_text(const struct config_nearest *, const char *what);
@@ -127,8 +130,10 @@ struct config_place {
 };
 
 /* From text as in -o: a list has commas. */
-int config_put(struct config_set *, const struct config_option *, const char *text, struct config_place, char **why);
+int config_put(struct config_set *, const struct config_option *, const char *text, struct config_place,
+    char **why);
 /* One element more. */
+#define CONFIG_MAX_ITEMS	256
 int config_put_item(struct config_set *, const struct config_option *, const char *item, struct config_place,
     char **why);
 /* An empty list: what config_put_item() is going to fill. */
@@ -162,8 +167,9 @@ int config_env_read(struct config_set *, char **envp, char **why);
 int config_file_read(struct config_set *, char **why);
 int config_text_read(struct config_set *, const char *file, struct slice text, char **why);
 /*
- * Rewrites a file's text into what libconfuse reads without mistakes. Line numbers stay. 0, or -EINVAL with *why.
- * In a section with a title (but for rates), the option CONFIG_LINE says where the section began.
+ * Rewrites a file's text into what libconfuse reads without mistakes. Line numbers stay. 0, or -EINVAL
+ * with *why. In a section with a title (but for rates), the option CONFIG_LINE says where the section
+ * began.
  */
 #define CONFIG_LINE	"@line"
 int config_scan(const char *file, struct slice text, struct buf *out, char **why);

@@ -1,11 +1,11 @@
 /*
  * Prepares a configuration file for libconfuse, which knows the options but reads carelessly: version 3.3
- * miscounts lines behind comments, takes a section without its end, drops characters that it does not know, puts
- * environment variables in place of ${NAME}, and after a string without its end reads the next file as the rest of
- * that string. It has no form for `rate "EVENT" = N/PERIOD` either.
+ * miscounts lines behind comments, takes a section without its end, drops characters that it does not
+ * know, puts environment variables in place of ${NAME}, and after a string without its end reads the next
+ * file as the rest of that string. It has no form for `rate "EVENT" = N/PERIOD` either.
  *
- * So the text is divided into tokens here, and written again without comments, with every value in quotes, each
- * rate as a section `rate "EVENT" { value = "N/PERIOD" }`, and each token on the line where it stood.
+ * So the text is divided into tokens here, and written again without comments, with every value in quotes,
+ * each rate as a section `rate "EVENT" { value = "N/PERIOD" }`, and each token on the line where it stood.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -26,6 +26,7 @@ struct scan {
 	struct buf	 value;		/* of a WORD or STRING; ends with a NUL that is not counted */
 	bool		 is_rate;	/* in the statement `rate "EVENT" = …` */
 	struct buf	 name;		/* of the statement, as value */
+	unsigned	 secret_line;	/* its words are not repeated in messages */
 	unsigned	 opened[MAX_DEPTH];	/* the lines of the sections around us */
 	unsigned	 depth;
 	struct buf	*out;
@@ -55,6 +56,8 @@ fail_expected(struct scan *s, const char *expected)
 	autofree char *shown = NULL;
 	autofree char *text = NULL;
 
+	if (s->line == s->secret_line)
+		return fail(s, "expected a secret alone: it needs quotes if it has blanks or one of { } = , # in it");
 	if (s->token == WORD || s->token == STRING)
 		shown = config_shown(s->value.p, s->value.n);
 	else if (s->token != END)
@@ -313,6 +316,8 @@ in_value(struct scan *s)
 	}
 	if (s->token != WORD && s->token != STRING)
 		return fail_expected(s, "a value");
+	if (strcmp(s->name.p, "secret") == 0)
+		s->secret_line = s->line;
 	put_value(s);
 	if (s->is_rate)
 		put(s, "}");

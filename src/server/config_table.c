@@ -1,6 +1,6 @@
 /*
- * The table of options. The file's grammar, variables, -o, flags, --dump and the usage text come from it; tests
- * hold the sample file and the manual page against it.
+ * The table of options. The file's grammar, variables, -o, flags, --dump and the usage text come from it;
+ * tests hold the sample file and the manual page against it.
  */
 #include <ctype.h>
 

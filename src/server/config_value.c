@@ -9,7 +9,6 @@
 #include "base/mem.h"
 #include "server/config_internal.h"
 
-#define MAX_ITEMS	256	/* of a list */
 #define MAX_SHOWN	80	/* bytes of somebody's text in a message */
 
 static void *
@@ -61,7 +60,8 @@ config_shown(const char *text, size_t n)
 
 /* Says who was wrong: the file's line and the option, the variable or the flag. */
 static int
-refuse(const struct config_option *o, struct config_place at, const char *expected, const char *text, char **why)
+refuse(const struct config_option *o, struct config_place at, const char *expected, const char *text,
+    char **why)
 {
 	bool	       in_file = at.source == CONFIG_FILE;
 	autofree char *subject = xasprintf("%s%s%s", at.where, in_file ? ": " : "", in_file ? o->name : "");
@@ -256,7 +256,7 @@ item_fault(const struct config_option *o, const struct config_list *list, const 
 
 	if (item[0] == '\0')
 		return "expected no empty element";
-	if (list->n >= MAX_ITEMS)
+	if (list->n >= CONFIG_MAX_ITEMS)
 		return "expected at most 256 elements";
 	fault = string_fault(o, item);
 	if (fault != NULL || o->type != CONFIG_LISTEN)
@@ -299,7 +299,8 @@ item_length(const struct config_option *o, const char *text)
 }
 
 static int
-put_list(struct config_set *set, const struct config_option *o, const char *text, struct config_place at, char **why)
+put_list(struct config_set *set, const struct config_option *o, const char *text, struct config_place at,
+    char **why)
 {
 	size_t n;
 	int    r;

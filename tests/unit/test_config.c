@@ -1,6 +1,6 @@
 /*
- * The configuration: what each source may say, what is refused and in which words, who wins, and that the sample file
- * and the manual page agree with the table.
+ * The configuration: what each source may say, what is refused and in which words, who wins, and that the
+ * sample file and the manual page agree with the table.
  */
 #include <check.h>
 #include <errno.h>
@@ -200,7 +200,8 @@ static const struct {
 	{ "rout \"a\" { class = room }", "FILE:1: unknown option 'rout', did you mean 'route'?" },
 	{ "limits { zzzzzzzz = 1 }", "FILE:1: unknown option 'limits.zzzzzzzz'" },
 	{ "qqqqq { }", "FILE:1: unknown option 'qqqqq'" },
-	{ "route \"a\" { class = room ecko = yes }", "FILE:1: unknown option of a route 'ecko', did you mean 'echo'?" },
+	{ "route \"a\" { class = room ecko = yes }",
+	  "FILE:1: unknown option of a route 'ecko', did you mean 'echo'?" },
 	{ "key \"a\" { fil = x }", "FILE:1: unknown option of a key 'fil', did you mean 'file'?" },
 	{ "auth { key_file }", "FILE:1: expected = or { behind 'key_file', got '}'" },
 	{ "a|b = 1", "FILE:1: expected the name of an option or section, got 'a|b'" },
@@ -216,16 +217,19 @@ static const struct {
 	  "FILE:1: limits.max_message: expected 64 to 1g, got '99999999999999999999'" },
 	{ "limits { max_topic = 257 }", "FILE:1: limits.max_topic: expected 1 to 256, got '257'" },
 	{ "limits { max_topic = -1 }", "FILE:1: limits.max_topic: expected a whole number, got '-1'" },
-	{ "drain { time = soon }", "FILE:1: drain.time: expected a duration such as 500ms, 10s or 5m, got 'soon'" },
+	{ "drain { time = soon }",
+	  "FILE:1: drain.time: expected a duration such as 500ms, 10s or 5m, got 'soon'" },
 	{ "drain { time = 2h }", "FILE:1: drain.time: expected 0 to 1h, got '2h'" },
 	{ "server { supervise = maybe }", "FILE:1: server.supervise: expected yes or no, got 'maybe'" },
 	{ "server { workers = 0 }", "FILE:1: server.workers: expected 1 to 256, got '0'" },
 	{ "log { level = loud }", "FILE:1: log.level: expected error, warn, info or debug, got 'loud'" },
 	{ "log { format = xml }", "FILE:1: log.format: expected text or json, got 'xml'" },
-	{ "auth { alg = none }", "FILE:1: auth.alg: expected HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384 "
+	{ "auth { alg = none }",
+	  "FILE:1: auth.alg: expected HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384 "
 	  "or ES512, got 'none'" },
 	{ "node { id = 'a b' }", "FILE:1: node.id: expected at most 64 letters, digits and . _ : @ -, got 'a b'" },
-	{ "debug { echo_path = echo }", "FILE:1: debug.echo_path: expected a path that begins with /, got 'echo'" },
+	{ "debug { echo_path = echo }",
+	  "FILE:1: debug.echo_path: expected a path that begins with /, got 'echo'" },
 	{ "http { trusted_proxies = { 10.0.0.0/8,\n\t10.0.0.0/33 } }", "FILE:2: http.trusted_proxies: "
 	  "expected a network such as 10.0.0.0/8, an address, or unix, got '10.0.0.0/33'" },
 	{ "listen = { \"127.0.0.1:1\",\n \"4000\" }",
@@ -240,7 +244,8 @@ static const struct {
 	{ "origins = { '' }", "FILE:1: origins: expected no empty element, got ''" },
 	/* twice */
 	{ "limits { max_topic = 1\nmax_topic = 2 }", "FILE:2: limits.max_topic is already set at FILE:1" },
-	{ "limits { max_topic = 1 }\nlimits { max_topic = 1 }", "FILE:2: limits.max_topic is already set at FILE:1" },
+	{ "limits { max_topic = 1 }\nlimits { max_topic = 1 }",
+	  "FILE:2: limits.max_topic is already set at FILE:1" },
 	{ "origins = a\norigins = { b, c }", "FILE:2: origins is already set at FILE:1" },
 	{ "route a { class = room }\nroute a { class = room }",
 	  "FILE:2: 'a' is already there: a pattern, kid or event stands once" },
@@ -251,7 +256,8 @@ static const struct {
 	{ "route a { class = room class = chat }", "FILE:1: this route's class is already set" },
 	{ "route a { class = room public = no public = yes }", "FILE:1: this route's public is already set" },
 	{ "route a { class = room echo = no\necho = no }", "FILE:2: this route's option 'echo' is already set" },
-	{ "route a { class = room options = { 'x=1', 'x=2' } }", "FILE:1: this route's option 'x' is already set" },
+	{ "route a { class = room options = { 'x=1', 'x=2' } }",
+	  "FILE:1: this route's option 'x' is already set" },
 	{ "key a { file = b\nfile = c }", "FILE:2: this key's file is already set" },
 	/* keys, rates, routes */
 	{ "\nkey a {\nalg = RS256\n}", "FILE:2: key \"a\" needs a file" },
@@ -269,23 +275,27 @@ static const struct {
 	{ "limits { rate x = 1/s }", "FILE:1: unknown option 'limits.rate'" },
 	{ "\nroute \"room:*\" {\n\n}", "FILE:2: route \"room:*\" needs a class or a module" },
 	{ "route a { class = '' }", "FILE:1: route.class: expected a name, got ''" },
-	{ "\nroute 'a{' {\nclass = room }", "FILE:2: route \"a{\": the pattern has a \"{\" without name and \"}\"" },
+	{ "\nroute 'a{' {\nclass = room }",
+	  "FILE:2: route \"a{\": the pattern has a \"{\" without name and \"}\"" },
 	{ "route '' { class = room }", "FILE:1: route \"\": the pattern is empty" },
 	{ "route a { class = room public = perhaps }", "FILE:1: route.public: expected yes or no, got 'perhaps'" },
 	{ "route a { class = room echo = perhaps }", "FILE:1: route.echo: expected yes or no, got 'perhaps'" },
 	{ "route a { class = room events = { 'a,b' } }",
 	  "FILE:1: route.events: expected elements without a comma, got 'a,b'" },
 	{ "route a { class = room options = { x } }", "FILE:1: route.options: expected \"name=value\", got 'x'" },
-	{ "route a { class = room options = { '=x' } }", "FILE:1: route.options: expected \"name=value\", got '=x'" },
+	{ "route a { class = room options = { '=x' } }",
+	  "FILE:1: route.options: expected \"name=value\", got '=x'" },
 	{ "route a { class = room rate x = 0 }", "FILE:1: rate \"x\": expected N/PERIOD such as 30/60s, got '0'" },
-	{ "route a { route b { class = room } }", "FILE:1: unknown option of a route 'route', did you mean 'rate'?" },
+	{ "route a { route b { class = room } }",
+	  "FILE:1: unknown option of a route 'route', did you mean 'rate'?" },
 	/* form */
 	{ "limits {\n\n", "FILE:1: this section has no end: } is missing" },
 	{ "limits {}\n}", "FILE:2: this } closes nothing" },
 	{ "listen = \"abc\nlisten = \"", "FILE:1: this string has no end on its line" },
 	{ "listen = 'abc", "FILE:1: this string has no end on its line" },
 	{ "\n/* abc\n\n", "FILE:2: this comment has no end" },
-	{ "listen = \"a\\n\"", "FILE:1: expected \\\" or \\\\ behind this backslash: single quotes take it as it is" },
+	{ "listen = \"a\\n\"",
+	  "FILE:1: expected \\\" or \\\\ behind this backslash: single quotes take it as it is" },
 	{ "listen = \"a\tb\"", "FILE:1: a control character in a string" },
 	{ "listen = a\001b", "FILE:1: a control character" },
 	{ "listen", "FILE:1: expected = or { behind 'listen', got the end of the file" },
@@ -299,8 +309,11 @@ static const struct {
 	{ "limits { max_topic = { 5 } }", "FILE:1: unexpected token '{'" },
 	{ "limits x { }", "FILE:1: missing opening brace for section 'limits'" },
 	{ "listen x { }", "FILE:1: missing equal sign after option 'listen'" },
-	{ "origins = { self, //b.example }", "FILE:1: expected a value or } in this list, got the end of the file" },
+	{ "origins = { self, //b.example }",
+	  "FILE:1: expected a value or } in this list, got the end of the file" },
 	{ "auth { issuer = ${HOME} }", "FILE:1: expected the name of an option or section, got '{'" },
+	{ "auth { secret = c2VjcmV0cw== }",
+	  "FILE:1: expected a secret alone: it needs quotes if it has blanks or one of { } = , # in it" },
 	{ "{ }", "FILE:1: expected the name of an option or section, got '{'" },
 	{ "a{b{c{d{e{", "FILE:1: sections do not nest so deep" },
 	{ "a{b{c{d{e f{", "FILE:1: sections do not nest so deep" },
@@ -330,7 +343,8 @@ static const struct {
 	{ "log { level = warn format = json }", "log.format = json   # FILE:1" },
 	{ "auth { leeway = 90 }", "auth.leeway = 90s   # FILE:1" },
 	{ "listen = *:4000", "listen = { \"*:4000\" }   # FILE:1" },
-	{ "listen = { '[::1]:80,proxy',\n'unix:/a b' }", "listen = { \"[::1]:80,proxy\", \"unix:/a b\" }   # FILE:2" },
+	{ "listen = { '[::1]:80,proxy',\n'unix:/a b' }",
+	  "listen = { \"[::1]:80,proxy\", \"unix:/a b\" }   # FILE:2" },
 	{ "admin { listen = none }", "admin.listen = { \"none\" }   # FILE:1" },
 	{ "origins = {}", "origins = {}   # FILE:1" },
 	{ "http { trusted_proxies = {}\n}", "http.trusted_proxies = {}   # FILE:2" },
@@ -466,9 +480,11 @@ static const struct {
 	{ "start", "", 2, "unexpected argument 'start'" },
 	{ "-v start -v", "", 2, "unexpected argument 'start'" },
 	{ "-o limits.max_topic", "", 2, "-o limits.max_topic: expected NAME=VALUE" },
-	{ "-o limits.max_topik=1", "", 2, "-o: unknown option 'limits.max_topik', did you mean 'limits.max_topic'?" },
+	{ "-o limits.max_topik=1", "", 2,
+	  "-o: unknown option 'limits.max_topik', did you mean 'limits.max_topic'?" },
 	{ "-o max_topic=1", "", 2, "-o: unknown option 'max_topic', did you mean 'limits.max_topic'?" },
-	{ "-o pong_timeout=1", "", 2, "-o: unknown option 'pong_timeout', did you mean 'websocket.pong_timeout'?" },
+	{ "-o pong_timeout=1", "", 2,
+	  "-o: unknown option 'pong_timeout', did you mean 'websocket.pong_timeout'?" },
 	{ "-o =1", "", 2, "-o: unknown option ''" },
 	{ "-o qqqqqqqqqq=1", "", 2, "-o: unknown option 'qqqqqqqqqq'" },
 	{ "-o auth.secret=hush", "", 2, "-o auth.secret: ps would show it; use ROOST_AUTH_SECRET or a file" },
@@ -487,7 +503,8 @@ static const struct {
 	  "unknown variable 'ROOST_LIMITS_MAX_TOPIK', did you mean 'ROOST_LIMITS_MAX_TOPIC'?" },
 	{ "", "ROOST_LITSEN=1", 78, "unknown variable 'ROOST_LITSEN', did you mean 'ROOST_LISTEN'?" },
 	/* what only together is wrong */
-	{ "-w 4", "", 78, "-w: server.workers = 4 needs a broker to join the workers: set redis.url, or use one worker" },
+	{ "-w 4", "", 78,
+	  "-w: server.workers = 4 needs a broker to join the workers: set redis.url, or use one worker" },
 	{ "-r redis://localhost", "", 78, "-r: redis.url: this build has no Redis broker yet" },
 	{ "-w 4", "ROOST_REDIS_URL=redis://localhost", 78,
 	  "ROOST_REDIS_URL: redis.url: this build has no Redis broker yet" },
@@ -641,7 +658,8 @@ static const struct {
 	{ "", "", "-o limits.max_topic=3", 3 },
 	{ "limits { max_topic = 1 }", "", "-o limits.max_topic=3", 3 },
 	{ "", "ROOST_LIMITS_MAX_TOPIC=2", "-o limits.max_topic=3", 3 },
-	{ "limits { max_topic = 1 }", "ROOST_LIMITS_MAX_TOPIC=2", "-o limits.max_topic=3 -o limits.max_topic=4", 4 },
+	{ "limits { max_topic = 1 }", "ROOST_LIMITS_MAX_TOPIC=2",
+	  "-o limits.max_topic=3 -o limits.max_topic=4", 4 },
 };
 
 START_TEST(later_wins)
@@ -733,6 +751,13 @@ static const struct load telling[] = {
 	{ .flags = "-o auth.secret=hush" },
 	{ .flags = "-k /k", .env = "ROOST_AUTH_SECRET=hush" },
 	{ .file = "auth { secret = hush secret = hush }" },
+	{ .file = "auth { secret = hush, hush }" },
+	{ .file = "auth { secret = abc\"hush }" },
+	{ .file = "auth { secret = abc hush }" },
+	{ .file = "auth { secret = abc 'hush' }" },
+	{ .file = "auth { secret = 'abc'hush/=}" },
+	{ .file = "auth { secret = \"hush }" },
+	{ .file = "auth { secret = { 'hush', 'hush' } }" },
 };
 
 START_TEST(keeps_secrets_from_messages)
