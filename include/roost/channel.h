@@ -85,7 +85,10 @@ struct channel_class {
 	int	(*handle_out)(struct channel *, const struct channel_message *);
 	/* A timer of channel_set_timer() is due. */
 	int	(*handle_info)(struct channel *, int timer);
-	/* The channel is over: "leave", "closed" (connection), "replaced" (joined anew), "stopped" (by the class), "expired" (token), "crashed". Nothing can be said to the client any more; broadcasts to others can. */
+	/*
+	 * A channel is over for which join returned CHANNEL_OK or CHANNEL_LATER: "leave", "closed" (connection), "replaced" (joined anew), "stopped" (by the class), "expired" (token), "crashed"; or while it
+	 * waited for channel_accept(): "refused", "timeout", "closed", "crashed". Nothing can be said to the client any more; broadcasts to others can, if it was joined.
+	 */
 	void	(*leave)(struct channel *, const char *why);
 };
 
@@ -94,7 +97,7 @@ struct channel_class {
 extern ROOST_API const struct channel_class *const roost_module_classes[];
 
 /*
- * The channel and its client. All results are borrowed and live as long as the channel.
+ * The channel and its client. All results are borrowed and live as long as the channel; what comes from its token may change when the client renews that, so it lives for the length of the callback.
  */
 ROOST_API void *channel_state(struct channel *);
 /* What configure made for the channel's route. */

@@ -71,6 +71,9 @@ room_may_send(const struct room_route *r, struct slice event)
 
 	if (at == NULL)
 		return true;
+	/* Two elements of the list are no event. */
+	if (memchr(event.p, ',', event.n) != NULL)
+		return false;
 	while ((at = strchr(at, ',')) != NULL) {
 		at++;
 		if (strncmp(at, event.p, event.n) == 0 && at[event.n] == ',')

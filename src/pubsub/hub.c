@@ -177,6 +177,7 @@ hub_deliver_intercepting(struct hub *h, struct topic *t, struct message *m, cons
 	const struct hub_lane	*lane = &t->lanes[HUB_INTERCEPT];
 	autofree struct hub_entry *copy = NULL;
 	uint32_t		 n = lane->n;
+	unsigned		 sent = 0;
 
 	if (n == 0)
 		return 0;
@@ -190,9 +191,9 @@ hub_deliver_intercepting(struct hub *h, struct topic *t, struct message *m, cons
 		if (hub_intercepts(who, m->event))
 			h->on_intercept(who, m->event, m);
 		else
-			hub_send(h, who->out, who->codec, m);
+			sent += hub_send(h, who->out, who->codec, m);
 	}
-	return n;
+	return sent;
 }
 
 unsigned

@@ -71,7 +71,8 @@ struct topic *hub_topic(const struct hub *, struct slice name);
 /* Subscribes to the topic, making it if need be. `who` has out, codec and intercepts set, and no topic yet. The name is at most WIRE_MAX_TOPIC bytes. */
 void hub_subscribe(struct hub *, struct subscriber *who, struct slice name);
 void hub_unsubscribe(struct hub *, struct subscriber *who);
-/* Queues the message for all local subscribers but `except` (may be NULL). Encodes at most once per wire format. Returns how many got it. */
+/* Queues the message for all local subscribers but `except` (may be NULL). Encodes at most once per wire format. Returns how many got it; those who
+ * intercept it are asked instead, and not counted. */
 unsigned hub_deliver(struct hub *, struct topic *, struct message *, const struct subscriber *except);
 /* Queues one message for one receiver, deflated where agreed. False if the format cannot carry it. */
 bool hub_send(struct hub *, struct outq *, const struct codec *, struct message *);

@@ -100,7 +100,6 @@ channel_new(struct session *s, const struct channel_route *route, const struct i
 	routes_ref(route->table);
 	s->channels = ch;
 	s->n_channels++;
-	s->tokens_changed |= who != NULL;
 	return ch;
 }
 
@@ -167,34 +166,77 @@ channel_say_error(struct channel *ch)
 	channel_say_end(ch, "phx_error", buf_slice(&payload));
 }
 
-void
-channel_end(struct channel *ch, const char *why)
+/* From here on nothing can be said to the client. */
+static void
+channel_tell_class(struct channel *ch, const char *why)
 {
-	if (ch->phase == CHANNEL_OVER)
-		return;
-	if (ch->phase == CHANNEL_JOINING) {
-		channel_drop(ch);
-		return;
-	}
-	if (ch->failing)
-		channel_say_error(ch);
-	else if (strcmp(why, "closed") != 0)
-		channel_say_end(ch, "phx_close", SLICE("{}"));
 	ch->phase = CHANNEL_OVER;
 	ch->depth++;
 	if (ch->route->class->leave != NULL)
 		ch->route->class->leave(ch, why);
 	ch->depth--;
+}
+
+void
+channel_end(struct channel *ch, const char *why)
+{
+	bool joined = ch->phase == CHANNEL_JOINED;
+
+	if (ch->phase == CHANNEL_OVER)
+		return;
+	if (joined && ch->failing)
+		channel_say_error(ch);
+	else if (joined && strcmp(why, "closed") != 0)
+		channel_say_end(ch, "phx_close", SLICE("{}"));
+	channel_tell_class(ch, why);
 	hub_unsubscribe(&ch->session->env->pubsub.hub, &ch->sub);
-	stats->channels--;
+	stats->channels -= joined;
 	channel_drop(ch);
+}
+
+void
+channel_set_failing(struct channel *ch, const char *reason)
+{
+	struct channel_extra *x = channel_extra(ch);
+
+	free(x->fail_reason);
+	x->fail_reason = xstrdup(reason);
+	ch->failing = true;
+}
+
+/* All that waits for the join, in order. */
+static void
+channel_take_pending(struct channel_extra *x, struct list *pending)
+{
+	list_init(pending);
+	list_append_all(pending, &x->pending);
+	x->n_pending = 0;
+	x->pending_bytes = 0;
+}
+
+void
+channel_refuse_join(struct channel *ch, struct channel_payload response, const char *why)
+{
+	struct channel_extra *x = ch->extra;
+	struct session	     *s = ch->session;
+	autobuf struct buf    token = { 0 };
+	struct list	      pending;
+
+	if (ch->phase != CHANNEL_JOINING || x == NULL || x->ref == NULL)
+		return;
+	stats->join_errors_total++;
+	json_quote(&token, slice_str(x->topic));
+	session_reply(s, slice_str(x->join_ref), slice_str(x->ref), buf_slice(&token), false, response);
+	channel_take_pending(x, &pending);
+	channel_end(ch, why);
+	dispatch_pending(s, &pending);
 }
 
 void
 channel_settle(struct channel *ch, int result)
 {
 	if (ch->phase == CHANNEL_JOINING && (result < 0 || ch->stopping)) {
-		channel_refuse(ch, channel_json(SLICE("{\"reason\":\"join crashed\"}")));
+		channel_refuse_join(ch, channel_json(SLICE("{\"reason\":\"join crashed\"}")), "crashed");
 		return;
 	}
 	if (result < 0 && ch->phase == CHANNEL_JOINED && !ch->failing) {
@@ -225,11 +267,10 @@ channel_enter(struct channel *ch, struct slice join_ref, struct slice ref, struc
 	list_init(&pending);
 	if (x != NULL) {
 		timer_stop(&x->join_timer);
-		while (!list_empty(&x->pending))
-			list_append(&pending, list_take_link(&x->pending));
-		x->n_pending = 0;
-		x->pending_bytes = 0;
+		channel_take_pending(x, &pending);
 	}
+	if (ch->who != NULL || s->expiring)
+		s->transport->wake(s);
 	ch->depth++;
 	if (ch->route->class->joined != NULL)
 		r = ch->route->class->joined(ch);
@@ -266,4 +307,34 @@ channel_intercept(struct subscriber *who, struct slice event, const struct messa
 	r = ch->route->class->handle_out(ch, &cm);
 	ch->depth--;
 	channel_settle(ch, r);
+}
+
+static void
+channel_warn(struct channel *ch, const struct identity *who)
+{
+	char text[64];
+	int  n = snprintf(text, sizeof(text), "{\"expires_at\":%lld}", (long long)who->expires);
+
+	channel_push(ch, SLICE("token_expiring"), channel_json(slice(text, (size_t)n)));
+	ch->warned = true;
+}
+
+uint64_t
+channel_tick(struct channel *ch, uint64_t now)
+{
+	const struct identity *who = channel_identity(ch);
+	uint64_t	       left = session_token_left(ch->session, who), early = session_token_early(ch->session);
+
+	if (ch->phase != CHANNEL_JOINED || left == UINT64_MAX)
+		return UINT64_MAX;
+	if (left == 0) {
+		channel_set_failing(ch, "token_expired");
+		channel_end(ch, "expired");
+		return UINT64_MAX;
+	}
+	if (left > early)
+		return now + left - early;
+	if (!ch->warned)
+		channel_warn(ch, who);
+	return now + left;
 }

@@ -63,7 +63,7 @@ struct channel {
 	bool			 bare : 1;	/* joined without a join_ref */
 	bool			 stopping : 1;	/* ends when the callback under way returns */
 	bool			 failing : 1;	/* the same, with phx_error */
-	bool			 warned : 1;	/* of its own token */
+	bool			 warned : 1;	/* token_expiring was said */
 	uint8_t			 depth;		/* callbacks of this channel under way */
 	struct grave		 grave;
 	/* Then the class' state, then the join_ref's bytes. */
@@ -81,6 +81,10 @@ struct dispatch {
 };
 
 /* session.c */
+/* ms until what stands on that token ends, leeway included; 0 = it has ended, UINT64_MAX = it never does. */
+uint64_t session_token_left(const struct session *, const struct identity *);
+/* So much before it the client is warned. */
+uint64_t session_token_early(const struct session *);
 void session_reply(struct session *, struct slice join_ref, struct slice ref, struct slice topic_token, bool ok,
     struct channel_payload response);
 void session_reply_reason(struct session *, struct slice join_ref, const struct inbound *, const char *reason);
@@ -93,15 +97,21 @@ struct channel *channel_new(struct session *, const struct channel_route *, cons
 struct identity *channel_identity(const struct channel *);
 /* The ok reply, the subscription, the class' joined(), then what waited. `ref` and `join_ref` are the join's tokens. */
 void channel_enter(struct channel *, struct slice join_ref, struct slice ref, struct channel_payload response);
-/* Says phx_close or phx_error as the flags ask (nothing for "closed"), then ends it: leaves the topic, tells the class. */
+/* Says phx_close or phx_error as the flags ask (nothing for "closed"), then ends it: leaves the topic, tells the class. Of a pending join it says nothing. */
 void channel_end(struct channel *, const char *why);
+/* It will say phx_error with that reason when it ends. */
+void channel_set_failing(struct channel *, const char *reason);
+/* Answers a pending join with an error, and tells the class why; what waited is unmatched then. */
+void channel_refuse_join(struct channel *, struct channel_payload response, const char *why);
 /* After a callback: ends the channel if the class failed (result < 0) or asked for it. */
 void channel_settle(struct channel *, int result);
 /* Keeps a message until the join is decided. -ENOBUFS when there are too many. */
 int channel_hold(struct channel *, bool binary, struct slice data);
 struct channel_extra *channel_extra(struct channel *);
-/* Frees a channel that was never entered. */
+/* Frees a channel whose join was refused at once: the class knows. */
 void channel_drop(struct channel *);
+/* The warning, or the end, when its token's time has come. Returns when to look again: ms, UINT64_MAX = never. */
+uint64_t channel_tick(struct channel *, uint64_t now);
 /* Wires hub->on_intercept. */
 void channel_intercept(struct subscriber *, struct slice event, const struct message *);
 

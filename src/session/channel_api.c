@@ -157,26 +157,14 @@ channel_accept(struct channel *ch, struct channel_payload response)
 
 	if (ch->phase != CHANNEL_JOINING || x == NULL || x->ref == NULL)
 		return;
-	channel_enter(ch, slice_str(x->join_ref), slice_str(x->ref), response);
+	channel_enter(ch, slice_str(x->join_ref), slice_str(x->ref),
+	    payload_is_object(response) ? response : channel_empty());
 }
 
 void
 channel_refuse(struct channel *ch, struct channel_payload response)
 {
-	struct channel_extra *x = ch->extra;
-	struct session	     *s = ch->session;
-	autobuf struct buf    token = { 0 };
-	struct list	      pending;
-
-	if (ch->phase != CHANNEL_JOINING || x == NULL || x->ref == NULL)
-		return;
-	json_quote(&token, slice_str(x->topic));
-	session_reply(s, slice_str(x->join_ref), slice_str(x->ref), buf_slice(&token), false, response);
-	list_init(&pending);
-	while (!list_empty(&x->pending))
-		list_append(&pending, list_take_link(&x->pending));
-	channel_drop(ch);
-	dispatch_pending(s, &pending);
+	channel_refuse_join(ch, payload_is_object(response) ? response : channel_empty(), "refused");
 }
 
 int
@@ -230,11 +218,8 @@ channel_stop(struct channel *ch)
 void
 channel_fail(struct channel *ch, const char *reason)
 {
-	struct channel_extra *x = channel_extra(ch);
-
-	free(x->fail_reason);
-	x->fail_reason = xstrdup(reason);
-	ch->failing = ch->stopping = true;
+	channel_set_failing(ch, reason);
+	ch->stopping = true;
 	channel_settle(ch, 0);
 }
 

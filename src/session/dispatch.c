@@ -115,8 +115,7 @@ join_timeout(struct timer *t, uint64_t now)
 {
 	struct channel_extra *x = container_of(t, struct channel_extra, join_timer);
 
-	stats->join_errors_total++;
-	channel_refuse(x->channel, channel_json(SLICE("{\"reason\":\"timeout\"}")));
+	channel_refuse_join(x->channel, channel_json(SLICE("{\"reason\":\"timeout\"}")), "timeout");
 }
 
 static void
@@ -124,19 +123,22 @@ join_finish(struct channel *ch, const struct inbound *in, struct dispatch *d, in
 {
 	struct session	      *s = ch->session;
 	struct channel_payload said = { .bytes = buf_slice(&d->response), .binary = d->binary };
+	bool		       answered = d->answered;
 
-	if (result == CHANNEL_LATER) {
+	/* What follows is not the join any more: there is nothing left to answer. */
+	d->answered = true;
+	if (result == CHANNEL_LATER && !ch->stopping) {
 		join_wait(ch, in, join_timeout);
 		return;
 	}
 	if (result == CHANNEL_OK && !ch->stopping) {
-		channel_enter(ch, in->join_ref, in->ref, d->answered && d->ok ? said : channel_empty());
+		channel_enter(ch, in->join_ref, in->ref, answered && d->ok ? said : channel_empty());
 		return;
 	}
 	stats->join_errors_total++;
-	if (result < 0 || result == CHANNEL_OK)
+	if (result != CHANNEL_REFUSED)
 		session_reply_reason(s, in->join_ref, in, "join crashed");
-	else if (d->answered && !d->ok)
+	else if (answered && !d->ok)
 		session_reply(s, in->join_ref, in->ref, in->topic_token, false, said);
 	else
 		session_reply_reason(s, in->join_ref, in, "unauthorized");
@@ -216,6 +218,21 @@ event_is_reserved(struct slice event)
 	    slice_is(event, "presence_state") || slice_is(event, "presence_diff");
 }
 
+/* Who stood on the old token stands on the new one. */
+static void
+access_token_taken(struct channel *ch)
+{
+	struct session *s = ch->session;
+
+	ch->warned = false;
+	if (ch->who == NULL) {
+		s->expiring = s->expired = false;
+		for (struct channel *each = s->channels; each != NULL; each = each->next)
+			each->warned &= each->who != NULL;
+	}
+	s->transport->wake(s);
+}
+
 /* A new token for the connection, or for this channel where it brought its own. It must be the same user's. */
 static void
 dispatch_access_token(struct channel *ch, const struct inbound *in)
@@ -241,11 +258,7 @@ dispatch_access_token(struct channel *ch, const struct inbound *in)
 	}
 	identity_unref(*place);
 	*place = fresh;
-	if (place == &s->who)
-		s->warned = s->expired = false;
-	else
-		ch->warned = false;
-	s->tokens_changed = true;
+	access_token_taken(ch);
 	session_reply(s, ch->join_ref, in->ref, in->topic_token, true, channel_empty());
 }
 
@@ -333,7 +346,7 @@ dispatch_message(struct session *s, const struct inbound *in, bool binary, struc
 	const char     *reason = fault_reason(s, in);
 	struct channel *ch;
 
-	if (slice_is(in->topic, "phoenix") && slice_is(in->event, "heartbeat")) {
+	if (slice_is(in->topic, "phoenix") && slice_is(in->event, "heartbeat") && in->fault != FAULT_REF) {
 		session_reply(s, null_token, in->ref, in->topic_token, true, channel_empty());
 		return;
 	}

@@ -94,11 +94,11 @@ rates_key(char out[KEY_MAX], struct slice user, struct slice topic, struct slice
 	size_t	     n = 0;
 
 	for (unsigned i = 0; i < 3; i++) {
-		size_t room = KEY_MAX - n - 1, take = parts[i].n < room ? parts[i].n : room;
+		size_t room = KEY_MAX - n, take = parts[i].n < room ? parts[i].n : room;
 
 		memcpy(out + n, parts[i].p, take);
 		n += take;
-		if (i < 2)
+		if (i < 2 && n < KEY_MAX)
 			out[n++] = '\0';
 	}
 	return slice(out, n);

@@ -37,7 +37,6 @@ session_init(struct session *s, struct session_env *env, const struct transport 
 {
 	*s = (struct session){
 		.env = env, .transport = transport, .codec = codec, .out = out, .peer = peer, .who = who,
-		.tokens_changed = true,
 	};
 }
 
@@ -130,81 +129,50 @@ session_receive(struct session *s, bool binary, struct slice data)
 		dispatch_message(s, &in, binary, data);
 }
 
-/* When that token is warned of, and when it is over: ms from now, never negative. */
-static uint64_t
-token_left(const struct session *s, const struct identity *who, uint64_t early)
+uint64_t
+session_token_left(const struct session *s, const struct identity *who)
 {
-	int64_t left = who->expires * 1000 + (int64_t)s->env->limits.leeway_ms - wall_ms() - (int64_t)early;
+	int64_t left;
 
+	/* Far enough away to count in ms is as good as never. */
+	if (who->expires >= INT64_MAX / 2000)
+		return UINT64_MAX;
+	left = who->expires * 1000 + (int64_t)s->env->limits.leeway_ms - wall_ms();
 	return left > 0 ? (uint64_t)left : 0;
 }
 
-static bool
-token_expires(const struct identity *who)
+uint64_t
+session_token_early(const struct session *s)
 {
-	return who->expires < INT64_MAX / 2000;
+	const struct session_limits *l = &s->env->limits;
+
+	return l->expiry_warning_ms > 0 ? l->expiry_warning_ms + l->leeway_ms : 0;
 }
 
-static void
-channel_warn(struct channel *ch, const struct identity *who)
-{
-	char text[64];
-	int  n = snprintf(text, sizeof(text), "{\"expires_at\":%lld}", (long long)who->expires);
-
-	channel_push(ch, SLICE("token_expiring"), channel_json(slice(text, (size_t)n)));
-}
-
-/*
- * One token at its time: the warning, then the end of every channel that stood on it. Returns when it wants to be looked at again.
- */
+/* The connection's own token, whatever stands on it. */
 static uint64_t
-session_tick_token(struct session *s, const struct identity *who, struct channel *own, uint64_t now)
+session_tick_token(struct session *s, uint64_t now)
 {
-	uint64_t early = s->env->limits.expiry_warning_ms + s->env->limits.leeway_ms;
-	bool	 warned = own != NULL ? own->warned : s->warned;
-	uint64_t left;
+	uint64_t left = session_token_left(s, s->who), early = session_token_early(s);
 
-	if (!token_expires(who))
+	s->expiring = left <= early;
+	s->expired = left == 0;
+	if (left == UINT64_MAX || left == 0)
 		return UINT64_MAX;
-	left = token_left(s, who, warned ? 0 : early);
-	if (left > 0)
-		return now + left;
-	/* The list is walked by `next` alone: a channel that ends is unlinked, but stays in memory for this turn. */
-	for (struct channel *ch = s->channels, *next; ch != NULL; ch = next) {
-		next = ch->next;
-		if (own != NULL ? ch != own : ch->who != NULL)
-			continue;
-		if (!warned)
-			channel_warn(ch, who);
-		else
-			channel_fail(ch, "token_expired");
-	}
-	if (warned && own == NULL)
-		s->expired = true;
-	if (warned)
-		return UINT64_MAX;
-	if (own != NULL)
-		own->warned = true;
-	else
-		s->warned = true;
-	return now + token_left(s, who, 0);
+	return now + (left > early ? left - early : left);
 }
 
 uint64_t
 session_tick(struct session *s, uint64_t now)
 {
-	uint64_t due = UINT64_MAX;
+	uint64_t due = session_tick_token(s, now);
 
-	s->tokens_changed = false;
-	if (!s->expired)
-		due = session_tick_token(s, s->who, NULL, now);
+	/* A channel that ends is unlinked, but stays in memory for this turn. */
 	for (struct channel *ch = s->channels, *next; ch != NULL; ch = next) {
 		uint64_t its;
 
 		next = ch->next;
-		if (ch->who == NULL || ch->phase == CHANNEL_OVER)
-			continue;
-		its = session_tick_token(s, ch->who, ch, now);
+		its = channel_tick(ch, now);
 		if (its < due)
 			due = its;
 	}

@@ -20,6 +20,8 @@ struct transport {
 	void	(*close)(struct session *, unsigned code, const char *why);
 	/* Take nothing from the client for so long. */
 	void	(*pause)(struct session *, uint64_t ms);
+	/* session_tick() has something to do: call it soon. */
+	void	(*wake)(struct session *);
 };
 
 struct session_limits {
@@ -60,9 +62,8 @@ struct session {
 	const struct addr	*peer;		/* borrowed from the transport */
 	struct bucket		 bucket;
 	uint32_t		 n_channels;
-	bool			 warned;	/* token_expiring was said */
+	bool			 expiring;	/* the connection's token: channels are warned of it */
 	bool			 expired;	/* and so it has: rejoins are refused */
-	bool			 tokens_changed; /* session_tick() has a new answer */
 	bool			 closed;	/* session_close() was called: nothing is handled any more */
 };
 
@@ -80,8 +81,8 @@ void session_receive(struct session *, bool binary, struct slice data);
 /* One way out: logs the reason and asks the transport to end the connection with that code (RFC 6455 section 7.4). Idempotent. */
 void session_close(struct session *, unsigned code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /*
- * Looks after tokens: warns before they expire, and closes the channels that stood on them. Returns when it wants to be called again (ms of the loop's clock), UINT64_MAX = never; to be asked again when
- * `tokens_changed` is set, which it clears.
+ * Looks after tokens: warns before they expire, and closes the channels that stood on them. Returns when it wants to be called again (ms of the loop's clock), UINT64_MAX = never; or earlier, when
+ * transport->wake() says so. To be called first when the session is new.
  */
 uint64_t session_tick(struct session *, uint64_t now);
 

@@ -138,10 +138,19 @@ websocket_pause(struct session *s, uint64_t ms)
 	websocket_wake_by(ws, ws->paused_until);
 }
 
+static void
+websocket_wake(struct session *s)
+{
+	struct websocket *ws = websocket_of(s);
+
+	websocket_wake_by(ws, websocket_now(ws));
+}
+
 static const struct transport websocket_transport = {
 	.name = "websocket",
 	.close = websocket_close,
 	.pause = websocket_pause,
+	.wake = websocket_wake,
 };
 
 /* The client broke the protocol. */
@@ -297,8 +306,6 @@ websocket_on_bytes(struct stream *s, char *p, size_t n)
 			websocket_event(ws, &ev);
 	}
 	websocket_send_pong(ws);
-	if (ws->session.tokens_changed)
-		websocket_wake_by(ws, websocket_now(ws));
 }
 
 static void
