@@ -9,14 +9,12 @@
 
 #include "base/mem.h"
 #include "base/stats.h"
-#include "net/proxy.h"
 
 #define MAX_WAITING	(64 * 1024)	/* bytes kept behind a request that is not answered yet: more is not read */
 #define MAX_UNSENT	(256 * 1024)	/* bytes of answers not written yet: beyond, the next request waits */
 #define MAX_DISCARDED	(256 * 1024)	/* bytes read for nothing after the last answer */
 
 enum http_state {
-	HTTP_PROXY,	/* a PROXY header must come first */
 	HTTP_HEAD,
 	HTTP_BODY,
 	HTTP_PENDING,	/* the handler has the request */
@@ -121,20 +119,6 @@ http_conn_refuse(struct http_conn *c, unsigned status, const char *extra)
 	c->head_only = slice_starts(c->have, SLICE("HEAD "));
 	buf_addf(&text, "%s\n", http_reason(status));
 	http_conn_answer(c, status, extra, "text/plain", buf_slice(&text));
-}
-
-static bool
-step_proxy(struct http_conn *c)
-{
-	ssize_t n = proxy_parse(c->have, &c->peer);
-
-	if (n < 0)
-		http_conn_end(c, false);
-	if (n <= 0)
-		return false;
-	c->have = slice_from(c->have, (size_t)n);
-	c->state = HTTP_HEAD;
-	return true;
 }
 
 /* Gives the handler the complete request at the front of what we have. */
@@ -260,7 +244,6 @@ step_discard(struct http_conn *c)
 }
 
 static bool (*const steps[])(struct http_conn *) = {
-	[HTTP_PROXY] = step_proxy,
 	[HTTP_HEAD] = step_head,
 	[HTTP_BODY] = step_body,
 	[HTTP_PENDING] = step_wait,
@@ -313,6 +296,14 @@ http_conn_append(struct http_conn *c, const char *p, size_t n)
 }
 
 static void
+http_conn_on_peer(struct stream *s, const struct addr *peer)
+{
+	struct http_conn *c = s->owner;
+
+	c->peer = *peer;
+}
+
+static void
 http_conn_on_bytes(struct stream *s, char *p, size_t n)
 {
 	struct http_conn *c = s->owner;
@@ -345,6 +336,7 @@ http_conn_on_flushed(struct stream *s)
 }
 
 static const struct stream_user http_user = {
+	.on_peer = http_conn_on_peer,
 	.on_bytes = http_conn_on_bytes,
 	.on_end = http_conn_on_end,
 	.on_flushed = http_conn_on_flushed,
@@ -396,7 +388,7 @@ http_server_done(struct http_server *server)
 }
 
 struct http_conn *
-http_conn_new(struct http_server *server, struct stream *s, const struct addr *peer, bool demand_proxy, void *owner,
+http_conn_new(struct http_server *server, struct stream *s, const struct addr *peer, void *owner,
     void (*on_gone)(void *owner))
 {
 	struct http_conn *c = xmalloc(sizeof(*c));
@@ -406,7 +398,7 @@ http_conn_new(struct http_server *server, struct stream *s, const struct addr *p
 		.stream = s,
 		.grave.bury = http_conn_bury,
 		.timer.fire = http_conn_expire,
-		.state = demand_proxy ? HTTP_PROXY : HTTP_HEAD,
+		.state = HTTP_HEAD,
 		.peer = *peer,
 		.owner = owner,
 		.on_gone = on_gone,

@@ -1,5 +1,5 @@
 /*
- * The server side of HTTP on one stream: PROXY header, request head under a deadline, body, response, linger; or the stream is taken over (WebSocket).
+ * The server side of HTTP on one stream: request head under a deadline, body, response, linger; or the stream is taken over (WebSocket).
  */
 #ifndef NET_HTTP_SERVER_H
 #define NET_HTTP_SERVER_H
@@ -43,8 +43,8 @@ void http_server_done(struct http_server *);
  * Takes the stream (its user is set here). `owner` belongs to the caller's bookkeeping: on_gone(owner) is told once, when the connection ends without having been taken over; the conn is valid until
  * the end of that turn, and an answer to it is dropped.
  */
-struct http_conn *http_conn_new(struct http_server *, struct stream *, const struct addr *peer, bool demand_proxy, void *owner, void (*on_gone)(void *owner));
-/* The client's address: the PROXY header's where one was demanded. */
+struct http_conn *http_conn_new(struct http_server *, struct stream *, const struct addr *peer, void *owner, void (*on_gone)(void *owner));
+/* The client's address: what the stream told of its peer, if it did. */
 const struct addr *http_conn_peer(const struct http_conn *);
 void *http_conn_owner(const struct http_conn *);
 bool http_conn_is_tls(const struct http_conn *);

@@ -26,6 +26,8 @@ struct stream_ops {
 
 /* Who is told; one constant table per kind of user. */
 struct stream_user {
+	/* Who the peer is, before any bytes: told by a stream behind a proxy (net/proxied.h). Must not drop the stream. May be NULL. */
+	void (*on_peer)(struct stream *, const struct addr *);
 	/* n bytes came, lent until the call returns; the user keeps what it needs. May be modified in place. */
 	void (*on_bytes)(struct stream *, char *p, size_t n);
 	/* The connection is over: 0 = the peer ended it in order, else -errno. The user must drop the stream (stream_free()). Told once. */

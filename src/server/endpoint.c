@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stats.h"
+#include "net/proxied.h"
 #include "net/url.h"
 #include "server/token.h"
 
@@ -64,6 +65,25 @@ door_pace(struct door *d)
 	loop_timer(loop, &d->rest, loop->now + wait);
 }
 
+/* What comes before HTTP: a PROXY header, TLS, or one and then the other. */
+static struct stream *
+door_stream(const struct door *d, int fd)
+{
+	struct tls_context	*tls = d->tls ? d->endpoint->options.tls : NULL;
+	const struct stream_ops *ops = d->proxy ? &stream_proxied : d->tls ? &stream_tls : &stream_plain;
+	struct stream		*s = stream_new(d->endpoint->loop, fd, ops, NULL, NULL);
+	int			 r = 0;
+
+	if (d->proxy)
+		r = proxied_accept(s, tls);
+	else if (d->tls)
+		r = tls_accept(s, tls);
+	if (r == 0)
+		return s;
+	stream_free(s, true);
+	return NULL;
+}
+
 static void
 door_on_accept(struct listener *l, int fd, const struct addr *peer, void *arg)
 {
@@ -75,17 +95,13 @@ door_on_accept(struct listener *l, int fd, const struct addr *peer, void *arg)
 		door_turn_away(fd);
 		return;
 	}
-	stats->connections++;
-	s = stream_new(e->loop, fd, d->tls ? &stream_tls : &stream_plain, NULL, NULL);
-	if (d->tls) {
+	if (d->tls)
 		door_pace(d);
-		if (tls_accept(s, e->options.tls) < 0) {
-			stats->connections--;
-			stream_free(s, true);
-			return;
-		}
-	}
-	http_conn_new(&e->http, s, peer, d->proxy, d, door_on_gone);
+	s = door_stream(d, fd);
+	if (s == NULL)
+		return;
+	stats->connections++;
+	http_conn_new(&e->http, s, peer, d, door_on_gone);
 }
 
 static bool
@@ -300,7 +316,7 @@ endpoint_init(struct endpoint *e, struct loop *loop, struct websockets *websocke
 void
 endpoint_done(struct endpoint *e)
 {
-	endpoint_close_doors(e, true);
+	endpoint_close_doors(e);
 	http_server_done(&e->http);
 	/* Connections point to their door, so the doors go last. */
 	list_each(link, &e->doors)
@@ -327,12 +343,12 @@ endpoint_listen(struct endpoint *e, int fd, const struct addr_listen *a, bool ad
 }
 
 void
-endpoint_close_doors(struct endpoint *e, bool unlink)
+endpoint_close_doors(struct endpoint *e)
 {
 	list_each(link, &e->doors) {
 		struct door *d = list_entry(link, struct door, in_endpoint);
 
 		timer_stop(&d->rest);
-		d->listener = listener_free(d->listener, unlink);
+		d->listener = listener_free(d->listener, !e->keep_files);
 	}
 }

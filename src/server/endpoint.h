@@ -57,6 +57,7 @@ struct endpoint {
 	struct census		 users;
 	struct census		 addresses;
 	struct list		 doors;
+	bool			 keep_files;	/* of unix sockets, when their doors close: the master's */
 	bool			 draining;	/* health checks get 503, and so do new clients */
 	bool			 crowded;	/* memory is short: the same for new clients */
 	/* Adds the /metrics text. */
@@ -69,8 +70,8 @@ void endpoint_init(struct endpoint *, struct loop *, struct websockets *);
 void endpoint_done(struct endpoint *);
 /* Takes a bound descriptor (listener_bind()). */
 void endpoint_listen(struct endpoint *, int fd, const struct addr_listen *, bool admin);
-/* No new connections from now on. With unlink, files of unix sockets are removed. */
-void endpoint_close_doors(struct endpoint *, bool unlink);
+/* No new connections from now on. */
+void endpoint_close_doors(struct endpoint *);
 
 /* The client's address: X-Forwarded-For's where the peer is a trusted proxy. */
 struct addr endpoint_client(const struct endpoint *, const struct http_conn *, const struct http_request *);

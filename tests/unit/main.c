@@ -31,6 +31,7 @@
 	X(message) \
 	X(phoenix_v1) \
 	X(phoenix_v2) \
+	X(proxied) \
 	X(proxy) \
 	X(stats) \
 	X(tls) \

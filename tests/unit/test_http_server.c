@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/stats.h"
 #include "net/http_server.h"
+#include "net/proxied.h"
 
 Suite *http_server_suite(void);
 
@@ -69,10 +70,11 @@ on_gone(void *owner)
 }
 
 static void
-start(bool demand_proxy)
+start(const struct stream_ops *ops)
 {
 	static const struct addr peer = { .family = AF_INET, .port = 9, .ip = { 9, 9, 9, 9 } };
 	int			 fds[2], small = 4096;
+	struct stream		*s;
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
 	ck_assert_int_eq(setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
@@ -84,20 +86,22 @@ start(bool demand_proxy)
 	loop = loop_new();
 	http_server_init(&server, loop, handle, &server);
 	server.on_head = on_head;
-	conn = http_conn_new(&server, stream_new(loop, fds[1], &stream_plain, NULL, NULL), &peer, demand_proxy, &gone,
-	    on_gone);
+	s = stream_new(loop, fds[1], ops, NULL, NULL);
+	if (ops == &stream_proxied)
+		ck_assert_int_eq(proxied_accept(s, NULL), 0);
+	conn = http_conn_new(&server, s, &peer, &gone, on_gone);
 }
 
 static void
 set_up(void)
 {
-	start(false);
+	start(&stream_plain);
 }
 
 static void
 set_up_behind_proxy(void)
 {
-	start(true);
+	start(&stream_proxied);
 }
 
 static void
