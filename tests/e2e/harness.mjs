@@ -49,7 +49,7 @@ export function within(promise, what, timeout = PATIENCE) {
 	return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-async function freePorts(n) {
+export async function freePorts(n) {
 	const servers = Array.from({ length: n }, () => net.createServer().listen(0, "127.0.0.1"));
 
 	await Promise.all(servers.map((s) => once(s, "listening")));
@@ -88,6 +88,29 @@ class Daemon {
 	get httpUrl() { return `http://127.0.0.1:${this.port}`; }
 
 	get(target) { return get(this.port, target); }
+
+	/* The counters of /metrics, without their prefix: { connections: 3, ... }. */
+	async metrics() {
+		const { body } = await get(this.adminPort, "/metrics");
+
+		return Object.fromEntries([...body.matchAll(/^roost_(\w+) (\d+)$/gm)].map(([, name, value]) => [name, Number(value)]));
+	}
+
+	file(name) { return path.join(this.dir, name); }
+
+	/* Writes the configuration file anew. */
+	configure(text) { writeFileSync(this.file("roost.conf"), text, { mode: 0o600 }); }
+
+	/* SIGHUP, and what the log said about it since. */
+	async reload({ refused = false } = {}) {
+		const mark = this.log.length;
+
+		this.signal("SIGHUP");
+		return waitFor(() => {
+			const said = this.log.slice(mark);
+			return said.match(refused ? /reload refused.*\n/ : /configuration reloaded/) && said;
+		}, `a reload to be ${refused ? "refused" : "done"}`).catch((e) => { throw new Error(`${e.message}; the log is:\n${this.log}`); });
+	}
 
 	async ready() {
 		await waitFor(async () => {
@@ -142,7 +165,7 @@ export async function start({ port, args = [], options = {}, config, env = {}, d
 	const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("ROOST_")));
 
 	if (config !== undefined)
-		writeFileSync(path.join(dir, "roost.conf"), config);
+		writeFileSync(path.join(dir, "roost.conf"), config, { mode: 0o600 });
 	const child = spawn(ROOSTD, ["-l", `127.0.0.1:${ports[0]}`, "--admin-listen", `127.0.0.1:${ports[1]}`,
 		...(config !== undefined ? ["-c", "roost.conf"] : []), ...(dev ? ["--dev"] : []), ...pairs, ...args], {
 		cwd: dir,
@@ -179,7 +202,7 @@ export async function run(args, { env = {} } = {}) {
 
 // Tokens.
 
-const base64url = (bytes) => Buffer.from(bytes).toString("base64url");
+export const base64url = (bytes) => Buffer.from(bytes).toString("base64url");
 const HASH = { 256: "sha256", 384: "sha384", 512: "sha512" };
 
 function sign(alg, key, text) {
@@ -198,8 +221,13 @@ function sign(alg, key, text) {
  * `header` is added to { alg, typ }, so a token may say one algorithm and be signed by another.
  */
 export function mint(claims = {}, { alg = "HS256", key = SECRET, header = {} } = {}) {
-	const head = base64url(JSON.stringify({ alg, typ: "JWT", ...header }));
-	const body = base64url(JSON.stringify({ user_id: "u1", exp: Math.floor(Date.now() / 1000) + 3600, ...claims }));
+	return seal(JSON.stringify({ alg, typ: "JWT", ...header }),
+		JSON.stringify({ user_id: "u1", exp: Math.floor(Date.now() / 1000) + 3600, ...claims }), { alg, key });
+}
 
-	return `${head}.${body}.${base64url(sign(alg, key, `${head}.${body}`))}`;
+/* Any two texts as a token. */
+export function seal(head, body, { alg = "HS256", key = SECRET } = {}) {
+	const text = `${base64url(head)}.${base64url(body)}`;
+
+	return `${text}.${base64url(sign(alg, key, text))}`;
 }
