@@ -155,9 +155,10 @@ class Daemon {
  *   args     further arguments
  *   options  { "limits.max_message": "200" } becomes -o limits.max_message=200
  *   config   the text of a configuration file
+ *   wrap     a command that executes what follows it
  *   env      further variables; by default the secret is SECRET, unless `dev` or `keyless`
  */
-export async function start({ port, args = [], options = {}, config, env = {}, dev = false, keyless = false } = {}) {
+export async function start({ port, args = [], options = {}, config, wrap = [], env = {}, dev = false, keyless = false } = {}) {
 	const [free, adminPort] = await freePorts(2);
 	const ports = [port ?? free, adminPort];
 	const dir = mkdtempSync(path.join(tmpdir(), "roost-e2e-"));
@@ -166,7 +167,8 @@ export async function start({ port, args = [], options = {}, config, env = {}, d
 
 	if (config !== undefined)
 		writeFileSync(path.join(dir, "roost.conf"), config, { mode: 0o600 });
-	const child = spawn(ROOSTD, ["-l", `127.0.0.1:${ports[0]}`, "--admin-listen", `127.0.0.1:${ports[1]}`,
+	const [command, ...words] = [...wrap, ROOSTD];
+	const child = spawn(command, [...words, "-l", `127.0.0.1:${ports[0]}`, "--admin-listen", `127.0.0.1:${ports[1]}`,
 		...(config !== undefined ? ["-c", "roost.conf"] : []), ...(dev ? ["--dev"] : []), ...pairs, ...args], {
 		cwd: dir,
 		stdio: ["ignore", "pipe", "pipe"],
