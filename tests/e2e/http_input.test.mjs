@@ -382,10 +382,24 @@ describe("HTTP input", { concurrency: false }, () => {
 		const host = () => `127.0.0.1:${daemon.port}`;
 		const from = (origin) => upgradeHead(target(), { Host: host(), Origin: origin });
 
-		test("none, as of a program, may", () => gets(from(undefined), 101));
-		test("the same host may", () => gets(from(`http://${host()}`), 101));
-		for (const origin of ["http://evil.example", "null", "", "http://127.0.0.1.evil.example", "nonsense"])
-			test(`'${origin}' may not`, () => gets(from(origin), 403));
+		test("are not looked at where no list is set", async () => {
+			for (const origin of [undefined, `http://${host()}`, "http://elsewhere.example", "null"])
+				await gets(from(origin), 101);
+		});
+
+		describe("of the same host alone", { concurrency: false }, () => {
+			let own;
+
+			before(async () => { own = await start({ options: { origins: "self" } }); });
+			after(() => own.stop());
+			const asks = async (origin) => (await exchange(own.port, upgradeHead(target(), { Host: `127.0.0.1:${own.port}`, Origin: origin }))).status;
+
+			test("none, as of a program, may", async () => assert.equal(await asks(undefined), 101));
+			test("the same host may", async () => assert.equal(await asks(`http://127.0.0.1:${own.port}`), 101));
+			for (const origin of ["http://evil.example", "null", "", "http://127.0.0.1", "http://127.0.0.1.evil.example", "nonsense"])
+				test(`'${origin}' may not`, async () => assert.equal(await asks(origin), 403));
+			test("two of them may not", async () => assert.ok([400, 403].includes(await asks([`http://127.0.0.1:${own.port}`, "http://evil.example"]))));
+		});
 
 		describe("from a list", { concurrency: false }, () => {
 			let strict;
