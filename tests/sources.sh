@@ -1,10 +1,10 @@
 #!/bin/sh
-# Every source file is in the build, every unit test in its runner, and no file uses a function of the ban list.
+# Every source and test is in the build or its tarball, every unit test in its runner, and no file uses a function of the ban list.
 set -u
 cd "${srcdir:-.}" || exit 1
 bad=0
 
-for file in src/*/*.[ch] include/*/*.h tests/unit/*.[ch]; do
+for file in src/*/*.[ch] include/*/*.h man/*.[1-9] tests/unit/*.[ch] tests/e2e/*.mjs; do
 	grep -qE "(^|[[:space:]])$file( |\$)" Makefile.am || {
 		echo "not in Makefile.am: $file"
 		bad=1

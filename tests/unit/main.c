@@ -13,6 +13,8 @@
 	X(auth) \
 	X(b64) \
 	X(buf) \
+	X(channel) \
+	X(classes) \
 	X(clock) \
 	X(codec) \
 	X(config) \
@@ -35,6 +37,9 @@
 	X(phoenix_v2) \
 	X(proxied) \
 	X(proxy) \
+	X(rates) \
+	X(routes) \
+	X(session) \
 	X(stats) \
 	X(tls) \
 	X(token) \
