@@ -122,7 +122,8 @@ rates_wait(struct rates *r, struct slice user, struct slice topic, struct slice 
 	struct window *w = map_get(&r->windows, rates_key(text, user, topic, event));
 	uint64_t       free_at;
 
-	if (rate->count == 0 || w == NULL || w->n < w->cap)
+	/* Another count was configured by a reload: the window will begin anew. */
+	if (rate->count == 0 || w == NULL || w->n < w->cap || w->cap != rate->count)
 		return 0;
 	free_at = w->at[w->next] + rate->period_ms;
 	return free_at > r->loop->now ? free_at - r->loop->now : 0;
@@ -137,7 +138,6 @@ rates_count(struct rates *r, struct slice user, struct slice topic, struct slice
 
 	if (rate->count == 0)
 		return;
-	/* The rate was changed by a reload: the window begins anew. */
 	if (w != NULL && w->cap != rate->count) {
 		map_del(&r->windows, key);
 		free(w);

@@ -23,6 +23,7 @@
 	X(frame) \
 	X(http) \
 	X(http_server) \
+	X(hub) \
 	X(id) \
 	X(identity) \
 	X(json) \
@@ -37,6 +38,7 @@
 	X(phoenix_v2) \
 	X(proxied) \
 	X(proxy) \
+	X(pubsub) \
 	X(rates) \
 	X(routes) \
 	X(session) \

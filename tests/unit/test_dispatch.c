@@ -1,0 +1,416 @@
+/*
+ * How messages find their channel: protocol/phoenix.md section 3.1, and joins that wait (3.2).
+ */
+#include "session_bench.h"
+
+#include <stdio.h>
+
+Suite *dispatch_suite(void);
+
+static const char heartbeat_reply[] = REPLY("null", "\"1\"", "phoenix", OK);
+
+/* One message to a client that has joined room:a as "1", and the answer to it. */
+static const struct {
+	const char *says, *hears;
+} exchanges[] = {
+	{ "[null,\"1\",\"phoenix\",\"heartbeat\",{}]", heartbeat_reply },
+	{ "[\"9\",\"1\",\"phoenix\",\"heartbeat\",[]]", heartbeat_reply },
+	{ "[\"9\",3,\"phoenix\",\"heartbeat\",{}]", REPLY("null", "3", "phoenix", OK) },
+	{ "[null,\"1\",\"phoenix\",\"other\",{}]", REPLY("null", "\"1\"", "phoenix", REASON("unmatched topic")) },
+	{ "[\"1\",\"1\",\"phoenix\",\"phx_join\",{}]", REPLY("null", "\"1\"", "phoenix", REASON("unmatched topic")) },
+	{ "[\"1\",\"2\",\"phoenix\",\"phx_leave\",{}]", REPLY("\"1\"", "\"2\"", "phoenix", OK) },
+	{ "[\"2\",\"2\",\"nope:x\",\"phx_join\",{}]", REPLY("null", "\"2\"", "nope:x", REASON("unmatched topic")) },
+	{ "[\"2\",\"3\",\"room:b\",\"phx_leave\",{}]", REPLY("\"2\"", "\"3\"", "room:b", OK) },
+	{ "[\"2\",\"3\",\"room:b\",\"echo\",{}]", REPLY("null", "\"3\"", "room:b", REASON("unmatched topic")) },
+	{ "[\"2\",\"2\",null,\"phx_join\",{}]", "[null,\"2\",null,\"phx_reply\"," REASON("unmatched topic") "]" },
+	{ "[\"2\",\"2\",\"room:\\n\",\"phx_join\",{}]", REPLY("null", "\"2\"", "room:\\n", REASON("invalid topic")) },
+	{ "[\"2\",\"2\",\"room:b\",\"phx_join\",7]",
+	    REPLY("\"2\"", "\"2\"", "room:b", "{\"status\":\"error\",\"response\":{\"reason\":\"invalid_payload\",\"field\":\"payload\"}}") },
+	{ "[\"1\",\"3\",\"room:a\",\"echo\",{\"a\":1.10}]", REPLY("\"1\"", "\"3\"", "room:a", "{\"status\":\"ok\",\"response\":{\"a\":1.10}}") },
+	{ "[null,\"3\",\"room:a\",\"echo\",null]", REPLY("\"1\"", "\"3\"", "room:a", OK) },
+	{ "[\"1\",null,\"room:a\",\"echo\",{}]", REPLY("\"1\"", "null", "room:a", OK) },
+	{ "[\"1\",\"3\",\"room:a\",\"err\",{}]", REPLY("\"1\"", "\"3\"", "room:a", "{\"status\":\"error\",\"response\":{}}") },
+	{ "[\"1\",\"3\",\"room:a\",\"silent\",{}]", NULL },
+	{ "[\"2\",\"3\",\"room:a\",\"echo\",{}]", NULL },
+	{ "[1,\"3\",\"room:a\",\"echo\",{}]", NULL },
+	{ "[\"2\",\"3\",\"room:a\",\"phx_leave\",{}]", NULL },
+	{ "[\"1\",\"3\",\"room:a\",\"phx_reply\",{}]", REPLY("\"1\"", "\"3\"", "room:a", REASON("unknown_event")) },
+	{ "[\"1\",\"3\",\"room:a\",\"presence_diff\",{}]", REPLY("\"1\"", "\"3\"", "room:a", REASON("unknown_event")) },
+	{ "[\"1\",\"3\",\"room:a\",\"pusher_internal:x\",{}]", REPLY("\"1\"", "\"3\"", "room:a", REASON("unknown_event")) },
+	{ "[\"1\",\"3\",\"room:a\",5,{}]", REPLY("\"1\"", "\"3\"", "room:a", REASON("unknown_event")) },
+	{ "[\"1\",\"3\",\"room:a\",\"echo\",\"x\"]",
+	    REPLY("\"1\"", "\"3\"", "room:a", "{\"status\":\"error\",\"response\":{\"reason\":\"invalid_payload\",\"field\":\"payload\"}}") },
+};
+#define N_EXCHANGES	(int)(sizeof(exchanges) / sizeof(exchanges[0]))
+
+START_TEST(answers)
+{
+	struct client *c = client_v2();
+
+	client_joins(c, "1", "room:a");
+	client_says(c, exchanges[_i].says);
+	client_hears(c, exchanges[_i].hears);
+	client_hears_nothing(c);
+	client_says(c, "[\"1\",\"9\",\"room:a\",\"echo\",{}]");
+	client_hears(c, REPLY("\"1\"", "\"9\"", "room:a", OK));
+}
+END_TEST
+
+START_TEST(undecodable_ends_the_connection)
+{
+	struct client *c = client_v2();
+
+	client_joins(c, "1", "room:a");
+	noted("join room:a;joined;");
+	client_says(c, "{oops");
+	ck_assert_uint_eq(c->closed, 1011);
+	noted("leave closed;");
+	client_hears_nothing(c);
+	client_says(c, "[null,\"1\",\"phoenix\",\"heartbeat\",{}]");
+	client_hears_nothing(c);
+}
+END_TEST
+
+START_TEST(a_join_replaces)
+{
+	struct client *c = client_v2();
+
+	client_joins(c, "1", "room:a");
+	client_says(c, "[\"5\",\"5\",\"room:a\",\"phx_join\",{}]");
+	client_hears(c, "[\"1\",\"1\",\"room:a\",\"phx_close\",{}]");
+	client_hears(c, REPLY("\"5\"", "\"5\"", "room:a", OK));
+	noted("join room:a;joined;leave replaced;join room:a;joined;");
+	ck_assert_uint_eq(c->session.n_channels, 1);
+	ck_assert_uint_eq(hub_topic(&bench.pubsub.hub, SLICE("room:a"))->n, 1);
+}
+END_TEST
+
+/* The old instance is gone, whatever becomes of the new one. */
+START_TEST(a_join_replaces_even_when_it_is_refused)
+{
+	struct client *c = client_v2();
+
+	client_joins(c, "1", "room:a");
+	client_says(c, "[\"5\",\"5\",\"room:a\",\"phx_join\",[]]");
+	client_hears(c, "[\"1\",\"1\",\"room:a\",\"phx_close\",{}]");
+	client_hears(c, REPLY("\"5\"", "\"5\"", "room:a", "{\"status\":\"error\",\"response\":{\"reason\":\"invalid_payload\",\"field\":\"payload\"}}"));
+	client_says(c, "[\"1\",\"6\",\"room:a\",\"echo\",{}]");
+	client_hears(c, REPLY("null", "\"6\"", "room:a", REASON("unmatched topic")));
+	ck_assert_uint_eq(c->session.n_channels, 0);
+}
+END_TEST
+
+START_TEST(a_join_without_join_ref)
+{
+	struct client *c = client_v2(), *old = client_new(&codec_phoenix_v1, "u1", 0);
+
+	client_says(c, "[null,\"1\",\"room:a\",\"phx_join\",{}]");
+	client_hears(c, REPLY("null", "\"1\"", "room:a", OK));
+	client_says(c, "[\"1\",\"2\",\"room:a\",\"phx_leave\",{}]");
+	client_hears(c, REPLY("\"1\"", "\"2\"", "room:a", OK));
+	client_hears(c, "[\"1\",\"1\",\"room:a\",\"phx_close\",{}]");
+
+	client_says(old, "{\"topic\":\"room:a\",\"event\":\"phx_join\",\"payload\":{},\"ref\":\"1\"}");
+	client_hears(old, "{\"topic\":\"room:a\",\"event\":\"phx_reply\",\"payload\":" OK ",\"ref\":\"1\"}");
+	client_says(old, "{\"topic\":\"room:a\",\"event\":\"boom\",\"payload\":{},\"ref\":\"2\"}");
+	client_hears(old, "{\"topic\":\"room:a\",\"event\":\"phx_error\",\"payload\":{\"reason\":\"channel_crash\"},\"ref\":null}");
+}
+END_TEST
+
+START_TEST(limits_of_channels)
+{
+	struct client *c = client_v2(), *d = client_v2();
+
+	bench.limits.max_channels = 2;
+	client_joins(c, "1", "room:a");
+	client_joins(c, "2", "room:b");
+	client_says(c, "[\"3\",\"3\",\"room:c\",\"phx_join\",{}]");
+	client_hears(c, REPLY("\"3\"", "\"3\"", "room:c", REASON("too many channels joined")));
+	client_says(c, "[\"4\",\"4\",\"room:a\",\"phx_join\",{}]");
+	client_hears(c, "[\"1\",\"1\",\"room:a\",\"phx_close\",{}]");
+	client_hears(c, REPLY("\"4\"", "\"4\"", "room:a", OK));
+
+	bench.limits.max_topics = 2;
+	client_says(d, "[\"5\",\"5\",\"room:c\",\"phx_join\",{}]");
+	client_hears(d, REPLY("\"5\"", "\"5\"", "room:c", REASON("too many topics")));
+	client_joins(d, "6", "room:a");
+
+	bench.limits.max_topic = 6;
+	client_says(d, "[\"7\",\"7\",\"room:long\",\"phx_join\",{}]");
+	client_hears(d, REPLY("null", "\"7\"", "room:long", REASON("invalid topic")));
+	client_says(d, "[null,\"1\",\"phoenix\",\"heartbeat\",{}]");
+	client_hears(d, heartbeat_reply);
+}
+END_TEST
+
+START_TEST(anonymous_clients_join_public_routes)
+{
+	struct client *c = client_new(&codec_phoenix_v2, "", 0);
+
+	client_says(c, "[\"1\",\"1\",\"room:a\",\"phx_join\",{}]");
+	client_hears(c, REPLY("\"1\"", "\"1\"", "room:a", REASON("unauthorized")));
+	client_joins(c, "2", "public:a");
+	client_says(c, "[\"3\",\"3\",\"room:a\",\"phx_join\",{\"token\":\"u7/0\"}]");
+	client_hears(c, REPLY("\"3\"", "\"3\"", "room:a", OK));
+	ck_assert(slice_is(channel_user(probe_channel), "u7"));
+	for (const char *const *token = (const char *const []){ "\"bad\"", "7", "null", "\"\\u0000\"", NULL }; *token != NULL; token++) {
+		autofree char *text = xasprintf("[\"4\",\"4\",\"public:b\",\"phx_join\",{\"token\":%s}]", *token);
+
+		client_says(c, text);
+		client_hears(c, REPLY("\"4\"", "\"4\"", "public:b", REASON("unauthorized")));
+	}
+}
+END_TEST
+
+/* Joins that wait. */
+
+static struct client *
+waiting(void)
+{
+	struct client *c = client_v2();
+
+	probe.join = probe_join_later;
+	client_says(c, "[\"1\",\"1\",\"room:a\",\"phx_join\",{}]");
+	client_hears_nothing(c);
+	return c;
+}
+
+START_TEST(what_waits_is_handled_in_order)
+{
+	struct client *c = waiting();
+
+	client_says(c, "[\"1\",\"2\",\"room:a\",\"echo\",{\"n\":1}]");
+	client_says(c, "[null,\"3\",\"room:a\",\"push\",{}]");
+	client_says(c, "[\"0\",\"4\",\"room:a\",\"echo\",{}]");
+	client_hears_nothing(c);
+	client_says(c, "[null,\"1\",\"phoenix\",\"heartbeat\",{}]");
+	client_hears(c, heartbeat_reply);
+	channel_accept(probe_channel, channel_json(SLICE("{\"in\":true}")));
+	client_hears(c, REPLY("\"1\"", "\"1\"", "room:a", "{\"status\":\"ok\",\"response\":{\"in\":true}}"));
+	client_hears(c, REPLY("\"1\"", "\"2\"", "room:a", "{\"status\":\"ok\",\"response\":{\"n\":1}}"));
+	client_hears(c, "[\"1\",null,\"room:a\",\"pushed\",{}]");
+	client_hears_nothing(c);
+	channel_accept(probe_channel, channel_empty());
+	channel_refuse(probe_channel, channel_empty());
+	client_hears_nothing(c);
+	pass(20000);
+	client_hears_nothing(c);
+	noted("joined;");
+}
+END_TEST
+
+START_TEST(what_waits_is_unmatched_when_refused)
+{
+	struct client *c = waiting();
+
+	client_says(c, "[\"1\",\"2\",\"room:a\",\"echo\",{}]");
+	client_says(c, "[\"1\",\"3\",\"room:a\",\"phx_leave\",{}]");
+	channel_refuse(probe_channel, channel_json(SLICE("{\"reason\":\"no\"}")));
+	client_hears(c, REPLY("\"1\"", "\"1\"", "room:a", REASON("no")));
+	client_hears(c, REPLY("null", "\"2\"", "room:a", REASON("unmatched topic")));
+	client_hears(c, REPLY("\"1\"", "\"3\"", "room:a", OK));
+	client_hears_nothing(c);
+	noted("leave refused;");
+	ck_assert_uint_eq(c->session.n_channels, 0);
+	pass(20000);
+	client_hears_nothing(c);
+}
+END_TEST
+
+START_TEST(a_join_waits_only_so_long)
+{
+	struct client *c = waiting();
+
+	pass(9900);
+	client_says(c, "[\"1\",\"2\",\"room:a\",\"echo\",{}]");
+	client_hears_nothing(c);
+	pass(200);
+	client_hears(c, REPLY("\"1\"", "\"1\"", "room:a", REASON("timeout")));
+	client_hears(c, REPLY("null", "\"2\"", "room:a", REASON("unmatched topic")));
+	noted("leave timeout;");
+}
+END_TEST
+
+START_TEST(only_so_much_waits)
+{
+	struct client *c = waiting();
+	autofree char *big = xasprintf("[\"1\",\"10\",\"room:a\",\"echo\",{\"x\":\"%0*d\"}]", 600 * 1024, 0);
+
+	for (int n = 2; n < 10; n++) {
+		autofree char *text = xasprintf("[\"1\",\"%d\",\"room:a\",\"echo\",{}]", n);
+
+		client_says(c, text);
+	}
+	client_hears_nothing(c);
+	client_says(c, "[\"1\",\"10\",\"room:a\",\"echo\",{}]");
+	client_hears(c, REPLY("\"1\"", "\"10\"", "room:a", REASON("join_pending")));
+	channel_accept(probe_channel, channel_empty());
+	client_forgets(c);
+
+	client_says(c, "[\"20\",\"20\",\"room:b\",\"phx_join\",{}]");
+	big[strcspn(big, "a")] = 'b';
+	client_says(c, big);
+	client_hears_nothing(c);
+	client_says(c, big);
+	client_hears(c, REPLY("\"1\"", "\"10\"", "room:b", REASON("join_pending")));
+}
+END_TEST
+
+START_TEST(left_while_it_waits)
+{
+	struct client *c = waiting();
+
+	client_says(c, "[\"1\",\"2\",\"room:a\",\"phx_leave\",{}]");
+	client_says(c, "[\"1\",\"3\",\"room:a\",\"echo\",{}]");
+	channel_accept(probe_channel, channel_empty());
+	client_hears(c, REPLY("\"1\"", "\"1\"", "room:a", OK));
+	client_hears(c, REPLY("\"1\"", "\"2\"", "room:a", OK));
+	client_hears(c, "[\"1\",\"1\",\"room:a\",\"phx_close\",{}]");
+	client_hears(c, REPLY("null", "\"3\"", "room:a", REASON("unmatched topic")));
+	noted("joined;leave leave;");
+}
+END_TEST
+
+START_TEST(joined_again_while_it_waits)
+{
+	struct client  *c = waiting();
+	struct channel *first = probe_channel;
+
+	client_says(c, "[\"3\",\"3\",\"room:a\",\"phx_join\",{}]");
+	client_says(c, "[\"3\",\"4\",\"room:a\",\"echo\",{}]");
+	channel_accept(first, channel_empty());
+	client_hears(c, REPLY("\"1\"", "\"1\"", "room:a", OK));
+	client_hears(c, "[\"1\",\"1\",\"room:a\",\"phx_close\",{}]");
+	client_hears_nothing(c);
+	ck_assert_ptr_ne(probe_channel, first);
+	channel_accept(probe_channel, channel_empty());
+	client_hears(c, REPLY("\"3\"", "\"3\"", "room:a", OK));
+	client_hears(c, REPLY("\"3\"", "\"4\"", "room:a", OK));
+	noted("joined;leave replaced;joined;");
+}
+END_TEST
+
+START_TEST(the_connection_goes_while_it_waits)
+{
+	struct client *c = waiting();
+
+	client_says(c, "[\"1\",\"2\",\"room:a\",\"echo\",{}]");
+	client_gone(c);
+	client_hears_nothing(c);
+	noted("leave closed;");
+	/* Too late, and harmless as long as the turn goes on. */
+	channel_accept(probe_channel, channel_empty());
+	channel_refuse(probe_channel, channel_empty());
+	pass(20000);
+	client_hears_nothing(c);
+	noted("");
+}
+END_TEST
+
+START_TEST(waiting_joins_count)
+{
+	struct client *c = waiting();
+
+	bench.limits.max_channels = 1;
+	client_says(c, "[\"2\",\"2\",\"room:b\",\"phx_join\",{}]");
+	client_hears(c, REPLY("\"2\"", "\"2\"", "room:b", REASON("too many channels joined")));
+}
+END_TEST
+
+static int
+timer_accepts(struct channel *ch, int timer)
+{
+	note("topic %.*s;", SLICE_ARG(channel_topic(ch)));
+	channel_accept(ch, channel_empty());
+	/* What waited was handled meanwhile; this one may be over. */
+	channel_set_timer(ch, 1, 10);
+	return 0;
+}
+
+START_TEST(accepted_and_left_within_a_timer)
+{
+	struct client *c = waiting();
+
+	probe.handle_info = timer_accepts;
+	client_says(c, "[\"1\",\"2\",\"room:a\",\"phx_leave\",{}]");
+	channel_set_timer(probe_channel, 0, 100);
+	pass(200);
+	client_hears(c, REPLY("\"1\"", "\"1\"", "room:a", OK));
+	client_hears(c, REPLY("\"1\"", "\"2\"", "room:a", OK));
+	client_hears(c, "[\"1\",\"1\",\"room:a\",\"phx_close\",{}]");
+	pass(200);
+	noted("topic room:a;joined;leave leave;");
+}
+END_TEST
+
+static int
+timer_fails(struct channel *ch, int timer)
+{
+	return -1;
+}
+
+START_TEST(a_timer_fails_while_it_waits)
+{
+	struct client *c = waiting();
+
+	probe.handle_info = timer_fails;
+	channel_set_timer(probe_channel, 0, 100);
+	pass(200);
+	client_hears(c, REPLY("\"1\"", "\"1\"", "room:a", REASON("join crashed")));
+	client_hears_nothing(c);
+	noted("leave crashed;");
+}
+END_TEST
+
+static int
+join_hasty(struct channel *ch, const struct channel_message *params)
+{
+	probe_channel = ch;
+	channel_accept(ch, channel_empty());
+	channel_refuse(ch, channel_empty());
+	return CHANNEL_LATER;
+}
+
+START_TEST(later_is_not_now)
+{
+	struct client *c = client_v2();
+
+	probe.join = join_hasty;
+	client_says(c, "[\"1\",\"1\",\"room:a\",\"phx_join\",{}]");
+	client_hears_nothing(c);
+	channel_accept(probe_channel, channel_json(SLICE("no object")));
+	client_hears(c, REPLY("\"1\"", "\"1\"", "room:a", OK));
+}
+END_TEST
+
+Suite *
+dispatch_suite(void)
+{
+	Suite *s = suite_create("dispatch");
+	TCase *t = tcase_create("routing"), *w = tcase_create("joins that wait");
+
+	tcase_add_checked_fixture(t, bench_begin, bench_end);
+	tcase_add_loop_test(t, answers, 0, N_EXCHANGES);
+	tcase_add_test(t, undecodable_ends_the_connection);
+	tcase_add_test(t, a_join_replaces);
+	tcase_add_test(t, a_join_replaces_even_when_it_is_refused);
+	tcase_add_test(t, a_join_without_join_ref);
+	tcase_add_test(t, limits_of_channels);
+	tcase_add_test(t, anonymous_clients_join_public_routes);
+	suite_add_tcase(s, t);
+
+	tcase_add_checked_fixture(w, bench_begin, bench_end);
+	tcase_add_test(w, what_waits_is_handled_in_order);
+	tcase_add_test(w, what_waits_is_unmatched_when_refused);
+	tcase_add_test(w, a_join_waits_only_so_long);
+	tcase_add_test(w, only_so_much_waits);
+	tcase_add_test(w, left_while_it_waits);
+	tcase_add_test(w, joined_again_while_it_waits);
+	tcase_add_test(w, the_connection_goes_while_it_waits);
+	tcase_add_test(w, waiting_joins_count);
+	tcase_add_test(w, accepted_and_left_within_a_timer);
+	tcase_add_test(w, a_timer_fails_while_it_waits);
+	tcase_add_test(w, later_is_not_now);
+	suite_add_tcase(s, w);
+	return s;
+}

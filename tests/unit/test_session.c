@@ -1,0 +1,418 @@
+/*
+ * Sessions: tokens that end, and clients that say too much.
+ */
+#include "session_bench.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+
+Suite *session_suite(void);
+
+#define EXPIRED(ref)	"[\"" ref "\",\"" ref "\",\"room:a\",\"phx_error\",{\"reason\":\"token_expired\"}]"
+
+/* Seconds go by for the token alone: nobody can turn the clock on the wall. */
+static void
+age(struct identity *who, int64_t seconds)
+{
+	who->expires -= seconds;
+}
+
+static struct identity *
+own_identity(void)
+{
+	return channel_identity(probe_channel);
+}
+
+static uint64_t
+tick(struct client *c)
+{
+	return session_tick(&c->session, bench.loop->now);
+}
+
+#define NEVER	INT64_MAX
+
+/* The session wants to be looked at in so many seconds; tokens speak in whole ones, so it may be up to two less. */
+static void
+due_in_at(struct client *c, int64_t seconds, int line)
+{
+	uint64_t due = tick(c);
+	int64_t	 in = due == UINT64_MAX ? NEVER : (int64_t)(due - bench.loop->now) / 1000;
+
+	ck_assert_msg(in <= seconds && in >= seconds - 2, "line %d: due in %lld s, not %lld", line, (long long)in,
+	    (long long)seconds);
+}
+
+#define due_in(c, seconds)	due_in_at(c, seconds, __LINE__)
+
+static void
+hears_warning_at(struct client *c, const struct identity *who, const char *join_ref, const char *topic, int line)
+{
+	autofree char *text = xasprintf("[\"%s\",null,\"%s\",\"token_expiring\",{\"expires_at\":%lld}]", join_ref, topic,
+	    (long long)who->expires);
+
+	client_hears_at(c, text, line);
+}
+
+#define hears_warning(c, who, join_ref, topic)	hears_warning_at(c, who, join_ref, topic, __LINE__)
+
+START_TEST(a_token_that_never_ends)
+{
+	struct client *c = client_v2(), *anonymous = client_new(&codec_phoenix_v2, "", 0);
+
+	client_joins(c, "1", "room:a");
+	client_joins(anonymous, "1", "public:a");
+	due_in(c, NEVER);
+	due_in(anonymous, NEVER);
+	client_hears_nothing(c);
+}
+END_TEST
+
+START_TEST(warned_and_ended)
+{
+	struct client *c = client_new(&codec_phoenix_v2, "u1", 3600);
+
+	client_joins(c, "1", "room:a");
+	due_in(c, 3600 - 60);
+	client_hears_nothing(c);
+	age(c->session.who, 3600 - 60);
+	due_in(c, 60 + 30);
+	hears_warning(c, c->session.who, "1", "room:a");
+	tick(c);
+	client_hears_nothing(c);
+
+	/* The leeway is the client's. */
+	age(c->session.who, 60 + 27);
+	tick(c);
+	client_hears_nothing(c);
+	age(c->session.who, 4);
+	due_in(c, NEVER);
+	client_hears(c, EXPIRED("1"));
+	noted("join room:a;joined;leave expired;");
+
+	client_says(c, "[\"2\",\"2\",\"room:a\",\"phx_join\",{}]");
+	client_hears(c, REPLY("\"2\"", "\"2\"", "room:a", REASON("unauthorized")));
+	client_says(c, "[null,\"1\",\"phoenix\",\"heartbeat\",{}]");
+	client_hears(c, REPLY("null", "\"1\"", "phoenix", OK));
+	ck_assert_uint_eq(c->closed, 0);
+}
+END_TEST
+
+START_TEST(warned_although_it_came_late)
+{
+	struct client *c = client_new(&codec_phoenix_v2, "u1", 20);
+
+	tick(c);
+	client_joins(c, "1", "room:a");
+	ck_assert_uint_eq(c->wakes, 1);
+	tick(c);
+	hears_warning(c, c->session.who, "1", "room:a");
+	tick(c);
+	client_hears_nothing(c);
+}
+END_TEST
+
+START_TEST(no_warning_is_wanted)
+{
+	struct client *c = client_new(&codec_phoenix_v2, "u1", 3600);
+
+	bench.limits.expiry_warning_ms = 0;
+	client_joins(c, "1", "room:a");
+	due_in(c, 3600 + 30);
+	age(c->session.who, 3600);
+	due_in(c, 30);
+	client_hears_nothing(c);
+	age(c->session.who, 31);
+	tick(c);
+	client_hears(c, EXPIRED("1"));
+}
+END_TEST
+
+START_TEST(a_new_token)
+{
+	struct client *c = client_new(&codec_phoenix_v2, "u1", 20);
+
+	client_joins(c, "1", "room:a");
+	client_joins(c, "2", "public:b");
+	tick(c);
+	client_forgets(c);
+	client_says(c, "[\"2\",\"3\",\"public:b\",\"access_token\",{\"access_token\":\"u1/600\"}]");
+	client_hears(c, REPLY("\"2\"", "\"3\"", "public:b", OK));
+	ck_assert_uint_eq(c->wakes, 1);
+	due_in(c, 540);
+	client_hears_nothing(c);
+	/* And it is warned of anew. */
+	age(c->session.who, 550);
+	tick(c);
+	hears_warning(c, c->session.who, "2", "public:b");
+	hears_warning(c, c->session.who, "1", "room:a");
+	client_hears_nothing(c);
+}
+END_TEST
+
+/* What an access_token push cannot be. */
+static const struct {
+	const char *payload, *answer;
+} refused[] = {
+	{ "{\"access_token\":\"bad\"}", REASON("unauthorized") },
+	{ "{\"access_token\":\"u2/600\"}", REASON("unauthorized") },
+	{ "{\"access_token\":\"/600\"}", REASON("unauthorized") },
+	{ "{\"access_token\":7}", "{\"status\":\"error\",\"response\":{\"reason\":\"invalid_payload\",\"field\":\"access_token\"}}" },
+	{ "{\"access_token\":null}", "{\"status\":\"error\",\"response\":{\"reason\":\"invalid_payload\",\"field\":\"access_token\"}}" },
+	{ "{\"access_token\":\"\\u0000\"}", "{\"status\":\"error\",\"response\":{\"reason\":\"invalid_payload\",\"field\":\"access_token\"}}" },
+	{ "{}", "{\"status\":\"error\",\"response\":{\"reason\":\"invalid_payload\",\"field\":\"access_token\"}}" },
+	{ "[]", "{\"status\":\"error\",\"response\":{\"reason\":\"invalid_payload\",\"field\":\"payload\"}}" },
+};
+
+START_TEST(a_new_token_is_refused)
+{
+	struct client	*c = client_new(&codec_phoenix_v2, "u1", 20);
+	struct identity *before = c->session.who;
+	autofree char	*push = xasprintf("[\"1\",\"2\",\"room:a\",\"access_token\",%s]", refused[_i].payload);
+	autofree char	*answer = xasprintf(REPLY("\"1\"", "\"2\"", "room:a", "%s"), refused[_i].answer);
+
+	client_joins(c, "1", "room:a");
+	client_says(c, push);
+	client_hears(c, answer);
+	ck_assert_ptr_eq(c->session.who, before);
+	client_says(c, "[\"1\",\"3\",\"room:a\",\"echo\",{}]");
+	client_hears(c, REPLY("\"1\"", "\"3\"", "room:a", OK));
+}
+END_TEST
+
+START_TEST(a_token_of_its_own)
+{
+	struct client *c = client_new(&codec_phoenix_v2, "u1", 3600);
+
+	client_joins(c, "1", "public:b");
+	client_says(c, "[\"2\",\"2\",\"room:a\",\"phx_join\",{\"token\":\"u7/100\"}]");
+	client_hears(c, REPLY("\"2\"", "\"2\"", "room:a", OK));
+	ck_assert_uint_eq(c->wakes, 1);
+	ck_assert(slice_is(channel_user(probe_channel), "u7"));
+	due_in(c, 40);
+	age(own_identity(), 50);
+	due_in(c, 50 + 30);
+	hears_warning(c, own_identity(), "2", "room:a");
+
+	/* It is renewed by its own user, and for itself alone. */
+	client_says(c, "[\"2\",\"3\",\"room:a\",\"access_token\",{\"access_token\":\"u1/600\"}]");
+	client_hears(c, REPLY("\"2\"", "\"3\"", "room:a", REASON("unauthorized")));
+	client_says(c, "[\"2\",\"4\",\"room:a\",\"access_token\",{\"access_token\":\"u7/600\"}]");
+	client_hears(c, REPLY("\"2\"", "\"4\"", "room:a", OK));
+	due_in(c, 540);
+	ck_assert(slice_is(session_user(&c->session), "u1"));
+
+	age(own_identity(), 700);
+	tick(c);
+	client_hears(c, EXPIRED("2"));
+	client_hears_nothing(c);
+	client_says(c, "[\"1\",\"5\",\"public:b\",\"echo\",{}]");
+	client_hears(c, REPLY("\"1\"", "\"5\"", "public:b", OK));
+	client_joins(c, "6", "room:a");
+}
+END_TEST
+
+/* The connection's token is over, the channel's own is not; and a join may bring one. */
+START_TEST(its_own_token_lives_longer)
+{
+	struct client *c = client_new(&codec_phoenix_v2, "u1", 10);
+
+	client_joins(c, "1", "public:b");
+	client_says(c, "[\"2\",\"2\",\"room:a\",\"phx_join\",{\"token\":\"u1/3600\"}]");
+	client_hears(c, REPLY("\"2\"", "\"2\"", "room:a", OK));
+	age(c->session.who, 60);
+	due_in(c, 3600 - 60);
+	client_hears(c, "[\"1\",\"1\",\"public:b\",\"phx_error\",{\"reason\":\"token_expired\"}]");
+	client_hears_nothing(c);
+	client_says(c, "[\"3\",\"3\",\"public:b\",\"phx_join\",{}]");
+	client_hears(c, REPLY("\"3\"", "\"3\"", "public:b", REASON("unauthorized")));
+	client_says(c, "[\"3\",\"3\",\"public:b\",\"phx_join\",{\"token\":\"u1/3600\"}]");
+	client_hears(c, REPLY("\"3\"", "\"3\"", "public:b", OK));
+}
+END_TEST
+
+START_TEST(the_token_ends_while_a_join_waits)
+{
+	struct client *c = client_new(&codec_phoenix_v2, "u1", 10);
+
+	probe.join = probe_join_later;
+	client_says(c, "[\"1\",\"1\",\"room:a\",\"phx_join\",{}]");
+	tick(c);
+	age(c->session.who, 60);
+	tick(c);
+	client_hears_nothing(c);
+	channel_accept(probe_channel, channel_empty());
+	client_hears(c, REPLY("\"1\"", "\"1\"", "room:a", OK));
+	ck_assert_uint_eq(c->wakes, 1);
+	tick(c);
+	client_hears(c, EXPIRED("1"));
+	noted("joined;leave expired;");
+}
+END_TEST
+
+/* Clients that say too much. */
+
+START_TEST(more_messages_than_the_rate)
+{
+	struct client *c = client_v2();
+
+	bench.limits.message_rate = 10;
+	bench.limits.message_burst = 3;
+	client_joins(c, "1", "room:a");
+	for (int i = 0; i < 2; i++) {
+		client_says(c, "[\"1\",\"2\",\"room:a\",\"echo\",{}]");
+		client_hears(c, REPLY("\"1\"", "\"2\"", "room:a", OK));
+	}
+	ck_assert_uint_eq(c->paused, 0);
+	client_says(c, "[\"1\",\"3\",\"room:a\",\"bcast\",{}]");
+	client_hears(c, REPLY("\"1\"", "\"3\"", "room:a", "{\"status\":\"error\",\"response\":{\"reason\":\"rate_limited\",\"retry_after_ms\":100}}"));
+	client_hears_nothing(c);
+	ck_assert_uint_eq(c->paused, 100);
+	pass(100);
+	client_says(c, "[\"1\",\"4\",\"room:a\",\"echo\",{}]");
+	client_hears(c, REPLY("\"1\"", "\"4\"", "room:a", OK));
+	client_says(c, "[\"1\",\"5\",\"room:a\",\"phx_leave\",{}]");
+	client_hears(c, REPLY("\"1\"", "\"5\"", "room:a", "{\"status\":\"error\",\"response\":{\"reason\":\"rate_limited\",\"retry_after_ms\":100}}"));
+}
+END_TEST
+
+static struct client *
+limited(const char *pattern, const char *topic, const struct rate *rate)
+{
+	struct client *c = client_v2();
+
+	bench_route(pattern, rate);
+	client_joins(c, "1", topic);
+	return c;
+}
+
+#define SAY(ref, event)	"[\"1\",\"" ref "\",\"limited:a\",\"" event "\",{}]"
+#define TAKEN(ref)	REPLY("\"1\"", "\"" ref "\"", "limited:a", OK)
+#define LATER(ref, ms)	REPLY("\"1\"", "\"" ref "\"", "limited:a", \
+			"{\"status\":\"error\",\"response\":{\"reason\":\"rate_limit\",\"retry_after_ms\":" ms "}}")
+
+START_TEST(more_events_than_the_rate)
+{
+	static const struct rate two = { 2, 1000 };
+	struct client *c = limited("limited:*", "limited:a", &two), *other = client_new(&codec_phoenix_v2, "u2", 0);
+
+	client_says(c, SAY("2", "echo"));
+	client_hears(c, TAKEN("2"));
+	pass(400);
+	client_says(c, SAY("3", "echo"));
+	client_hears(c, TAKEN("3"));
+	client_says(c, SAY("4", "echo"));
+	client_hears(c, LATER("4", "600"));
+	/* Of this event, by this user, here. */
+	client_says(c, SAY("5", "push"));
+	client_hears(c, "[\"1\",null,\"limited:a\",\"pushed\",{}]");
+	client_joins(other, "1", "limited:a");
+	client_says(other, SAY("6", "echo"));
+	client_hears(other, TAKEN("6"));
+	client_joins(c, "7", "limited:b");
+	client_says(c, "[\"7\",\"8\",\"limited:b\",\"echo\",{}]");
+	client_hears(c, REPLY("\"7\"", "\"8\"", "limited:b", OK));
+	/* The window slides: the first one leaves it, and what was refused was never in it. */
+	pass(599);
+	client_says(c, SAY("9", "echo"));
+	client_hears(c, LATER("9", "1"));
+	pass(1);
+	client_says(c, SAY("10", "echo"));
+	client_hears(c, TAKEN("10"));
+	client_says(c, SAY("11", "echo"));
+	client_hears(c, LATER("11", "400"));
+}
+END_TEST
+
+START_TEST(one_rate_for_all_connections_of_a_user)
+{
+	static const struct rate one = { 1, 1000 };
+	struct client *a = limited("limited:*", "limited:a", &one), *b = client_v2();
+
+	client_joins(b, "1", "limited:a");
+	client_says(a, SAY("2", "echo"));
+	client_hears(a, TAKEN("2"));
+	client_says(b, SAY("3", "echo"));
+	client_hears(b, LATER("3", "1000"));
+}
+END_TEST
+
+static int
+refuses_once(struct channel *ch, const struct channel_message *m)
+{
+	static bool done;
+
+	if (done)
+		channel_reply_ok(ch, channel_empty());
+	else
+		channel_reply_reason(ch, "not now");
+	done = true;
+	return 0;
+}
+
+START_TEST(what_the_class_refuses_does_not_count)
+{
+	static const struct rate one = { 1, 1000 };
+	struct client *c = limited("limited:*", "limited:a", &one);
+
+	probe.handle_in = refuses_once;
+	client_says(c, SAY("2", "echo"));
+	client_hears(c, REPLY("\"1\"", "\"2\"", "limited:a", REASON("not now")));
+	client_says(c, "[\"1\",\"3\",\"limited:a\",\"echo\",7]");
+	client_forgets(c);
+	client_says(c, SAY("4", "echo"));
+	client_hears(c, TAKEN("4"));
+	client_says(c, SAY("5", "echo"));
+	client_hears(c, LATER("5", "1000"));
+}
+END_TEST
+
+START_TEST(the_rates_of_all_routes)
+{
+	static const struct route_rate everywhere[] = { { "push", { 1, 1000 } }, { "echo", { 1, 1000 } } };
+	static const struct rate two = { 2, 1000 };
+	struct client *c = limited("limited:*", "limited:a", &two);
+
+	bench.event_rates = everywhere;
+	bench.n_event_rates = 2;
+	client_says(c, SAY("2", "push"));
+	client_hears(c, "[\"1\",null,\"limited:a\",\"pushed\",{}]");
+	client_says(c, SAY("3", "push"));
+	client_hears(c, LATER("3", "1000"));
+	/* The route's own goes before. */
+	for (int i = 0; i < 2; i++) {
+		client_says(c, SAY("4", "echo"));
+		client_hears(c, TAKEN("4"));
+	}
+	client_says(c, SAY("5", "echo"));
+	client_hears(c, LATER("5", "1000"));
+}
+END_TEST
+
+Suite *
+session_suite(void)
+{
+	Suite *s = suite_create("session");
+	TCase *t = tcase_create("tokens"), *r = tcase_create("rates");
+
+	tcase_add_checked_fixture(t, bench_begin, bench_end);
+	tcase_add_test(t, a_token_that_never_ends);
+	tcase_add_test(t, warned_and_ended);
+	tcase_add_test(t, warned_although_it_came_late);
+	tcase_add_test(t, no_warning_is_wanted);
+	tcase_add_test(t, a_new_token);
+	tcase_add_loop_test(t, a_new_token_is_refused, 0, (int)(sizeof(refused) / sizeof(refused[0])));
+	tcase_add_test(t, a_token_of_its_own);
+	tcase_add_test(t, its_own_token_lives_longer);
+	tcase_add_test(t, the_token_ends_while_a_join_waits);
+	suite_add_tcase(s, t);
+
+	tcase_add_checked_fixture(r, bench_begin, bench_end);
+	tcase_add_test(r, more_messages_than_the_rate);
+	tcase_add_test(r, more_events_than_the_rate);
+	tcase_add_test(r, one_rate_for_all_connections_of_a_user);
+	tcase_add_test(r, what_the_class_refuses_does_not_count);
+	tcase_add_test(r, the_rates_of_all_routes);
+	suite_add_tcase(s, r);
+	return s;
+}
