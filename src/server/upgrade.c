@@ -121,24 +121,34 @@ upgrade_check_protocols(struct upgrade *u)
 	return true;
 }
 
-/* Authorization: Bearer, then the last `token` parameter. */
+/* The field Authorization, if it is there once and its scheme is Bearer; others are for proxies in front of us. */
+static bool
+upgrade_find_bearer(struct upgrade *u)
+{
+	static const struct slice scheme = { "Bearer", 6 };
+	bool			  twice = false;
+	struct slice		  field = http_field(u->req, "authorization", &twice);
+
+	if (twice || field.n < scheme.n || !slice_eq_nocase(slice(field.p, scheme.n), scheme))
+		return false;
+	field = slice_from(field, scheme.n);
+	if (field.n > 0 && field.p[0] != ' ')
+		return false;
+	while (field.n > 0 && field.p[0] == ' ')
+		field = slice_from(field, 1);
+	buf_add_slice(&u->token, field);
+	return true;
+}
+
+/* What the subprotocol did not have: a bearer, then the last `token` parameter. */
 static bool
 upgrade_find_token(struct upgrade *u)
 {
-	bool	     twice = false;
-	struct slice authorization = http_field(u->req, "authorization", &twice);
-	int	     r;
+	int r;
 
+	u->has_token = u->has_token || upgrade_find_bearer(u);
 	if (u->has_token)
 		return true;
-	if (authorization.p != NULL) {
-		bool bearer = authorization.n > 7 && slice_eq_nocase(slice(authorization.p, 7), SLICE("Bearer "));
-
-		if (twice || !bearer)
-			return upgrade_refuse(u, 403, NULL, "token: the Authorization field is no bearer token");
-		buf_add_slice(&u->token, slice_from(authorization, 7));
-		return u->has_token = true;
-	}
 	r = url_param(u->req->query, "token", &u->token);
 	if (r < 0)
 		return upgrade_refuse(u, 400, NULL, "parameters are not UTF-8");
