@@ -134,8 +134,8 @@ static const struct row rows[] = {
 	{ { R("\x82\xfe\x00\x00" M4) }, W("!1002") },
 	{ { R("\x81\xff\x00\x00\x00\x00\x00\x00\x00\x05" M4 "12345") }, W("!1002") },
 	{ { R("\x81\xff\x00\x00\x00\x00\x00\x00\xff\xff" M4) }, W("!1002") },
-	{ { R("\x81\xff\x80\x00\x00\x00\x00\x00\x00\x00" M4) }, W("!1002") },
-	{ { R("\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff" M4) }, W("!1002") },
+	{ { R("\x81\xff\x80\x00\x00\x00\x00\x00\x00\x00" M4) }, W("!1009") },
+	{ { R("\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff" M4) }, W("!1009") },
 	/* too big, known from the header */
 	{ { F(FIN_TEXT, "01234567890123456789+") }, W("!1009") },
 	{ { R("\x81\x95" M4) }, W("!1009") },
