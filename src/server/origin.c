@@ -3,10 +3,10 @@
  */
 #include "server/origin.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "base/units.h"
 
 /* Empty parts match anything. */
 struct origin {
@@ -25,9 +25,31 @@ struct origins {
 };
 
 static bool
-host_char(char c)
+is_alpha(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-._~", c) != NULL;
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Letters, digits and these. */
+static bool
+is_made_of(struct slice s, const char *others)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] == '\0' || (!is_alpha(s.p[i]) && !is_digit(s.p[i]) && strchr(others, s.p[i]) == NULL))
+			return false;
+	return true;
+}
+
+static bool
+scheme_is_valid(struct slice s)
+{
+	return s.n > 0 && is_alpha(s.p[0]) && is_made_of(s, "+-.");
 }
 
 static bool
@@ -35,19 +57,23 @@ host_is_valid(struct slice h)
 {
 	if (h.n > 2 && h.p[0] == '[' && h.p[h.n - 1] == ']')
 		return strspn(h.p + 1, "0123456789abcdefABCDEF:.") >= h.n - 2;
-	for (size_t i = 0; i < h.n; i++)
-		if (h.p[i] == '\0' || !host_char(h.p[i]))
-			return false;
-	return h.n > 0;
+	return h.n > 0 && is_made_of(h, "-._~");
 }
 
+/* As browsers write it: two texts of one port would not be equal. */
 static bool
 port_is_valid(struct slice p)
 {
-	for (size_t i = 0; i < p.n; i++)
-		if (p.p[i] < '0' || p.p[i] > '9')
+	unsigned n = 0;
+
+	if (p.n == 0 || p.n > 5 || (p.p[0] == '0' && p.n > 1))
+		return false;
+	for (size_t i = 0; i < p.n; i++) {
+		if (!is_digit(p.p[i]))
 			return false;
-	return p.n > 0 && p.n <= 5;
+		n = n * 10 + (unsigned)(p.p[i] - '0');
+	}
+	return n <= UINT16_MAX;
 }
 
 /* HOST[:PORT] into its parts. */
@@ -77,9 +103,11 @@ origin_split(struct slice text, struct slice *scheme, struct slice *host, struct
 
 	while (at + 1 < text.n && !(text.p[at] == '/' && text.p[at + 1] == '/'))
 		at++;
-	if (at + 1 >= text.n || (at > 0 && text.p[at - 1] != ':'))
+	if (at + 1 >= text.n)
 		return false;
 	*scheme = slice(text.p, at > 0 ? at - 1 : 0);
+	if (at > 0 && (text.p[at - 1] != ':' || !scheme_is_valid(*scheme)))
+		return false;
 	return authority_split(slice_from(text, at + 2), host, port);
 }
 

@@ -13,6 +13,7 @@
 	X(auth) \
 	X(b64) \
 	X(buf) \
+	X(census) \
 	X(channel) \
 	X(classes) \
 	X(clock) \
@@ -34,6 +35,8 @@
 	X(master) \
 	X(mem) \
 	X(message) \
+	X(origin) \
+	X(pages) \
 	X(phoenix_v1) \
 	X(phoenix_v2) \
 	X(proxied) \
