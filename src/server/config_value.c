@@ -302,15 +302,19 @@ static int
 put_list(struct config_set *set, const struct config_option *o, const char *text, struct config_place at,
     char **why)
 {
-	size_t n;
+	size_t n, len;
 	int    r;
 
 	config_put_empty(set, o, at);
 	for (; text[0] != '\0'; text += n + (text[n] == ',')) {
 		autofree char *item = NULL;
 
-		n = item_length(o, text);
-		item = xstrndup(text, n);
+		/* Blanks around a comma are its own. */
+		text += strspn(text, " ");
+		len = n = item_length(o, text);
+		while (len > 0 && text[len - 1] == ' ')
+			len--;
+		item = xstrndup(text, len);
 		r = config_put_item(set, o, item, at, why);
 		if (r != 0)
 			return r;
