@@ -42,7 +42,7 @@ find_claims(struct slice payload, struct slice found[N_CLAIMS])
 
 	while (json_next_member(payload, &at, &key, &value) == 1) {
 		enum claim i = N_CLAIMS;
-		int	   r = json_string(key, scratch, sizeof(scratch), &name);
+		int	   r = json_text(key, scratch, sizeof(scratch), &name);
 
 		if (r == 0)
 			i = claim_called(name);
@@ -116,7 +116,7 @@ read_text(struct slice token, char *scratch, struct slice *text)
 {
 	if (token.p == NULL || token.p[0] != '"')
 		return false;
-	if (json_string(token, scratch, CLAIM_NAME_MAX, text) != 0)
+	if (json_text(token, scratch, CLAIM_NAME_MAX, text) != 0)
 		return false;
 	return text->n > 0 && text->n <= CLAIM_NAME_MAX && is_printable(*text);
 }
@@ -172,14 +172,14 @@ is_string(struct slice token, const char *text)
 
 	if (token.p == NULL || token.p[0] != '"')
 		return false;
-	return json_string(token, scratch, sizeof(scratch), &said) == 0 && slice_is(said, text);
+	return json_text(token, scratch, sizeof(scratch), &said) == 0 && slice_is(said, text);
 }
 
 /* Takes the next element off a valid array's inside; p == NULL at its end. */
 static struct slice
 next_element(struct slice *rest)
 {
-	enum json_type type;
+	enum json_kind type;
 	struct slice   element;
 	ssize_t	       n;
 

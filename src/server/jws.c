@@ -34,7 +34,7 @@ static struct slice
 object_in(struct slice text)
 {
 	const struct slice none = { NULL, 0 };
-	enum json_type	   type;
+	enum json_kind	   type;
 	struct slice	   object, rest;
 	ssize_t		   n;
 
@@ -98,7 +98,7 @@ take_string(struct slice value, char *scratch, size_t size, struct slice *text, 
 
 	if (text->p != NULL || value.p[0] != '"')
 		return MALFORMED;
-	r = json_string(value, scratch, size, text);
+	r = json_text(value, scratch, size, text);
 	if (r == -ENAMETOOLONG)
 		return too_long;
 	return r == 0 ? NULL : MALFORMED;
@@ -129,7 +129,7 @@ read_header(struct jws *j, struct slice header)
 	size_t	     at = 0;
 
 	while (why == NULL && json_next_member(header, &at, &key, &value) == 1) {
-		int r = json_string(key, scratch, sizeof(scratch), &name);
+		int r = json_text(key, scratch, sizeof(scratch), &name);
 
 		if (r == 0)
 			why = take_parameter(j, name, value);

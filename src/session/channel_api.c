@@ -318,7 +318,7 @@ channel_json_string(struct slice token, char *scratch, size_t size, struct slice
 {
 	if (token.n < 2 || token.p[0] != '"')
 		return -EINVAL;
-	return json_string(token, scratch, size, text);
+	return json_text(token, scratch, size, text);
 }
 
 int

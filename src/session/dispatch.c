@@ -60,7 +60,7 @@ payload_token(const struct inbound *in, const char *name, struct buf *scratch, s
 		return 0;
 	if (raw.p[0] != '"')
 		return -EINVAL;
-	return json_string(raw, buf_room(scratch, raw.n), raw.n, token);
+	return json_text(raw, buf_room(scratch, raw.n), raw.n, token);
 }
 
 static int

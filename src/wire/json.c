@@ -222,7 +222,7 @@ literal_end(const char *p, const char *end, struct slice word)
 
 /* Sets the type that the first byte promises; false if no value begins with it. */
 static inline bool
-type_of(char c, enum json_type *type)
+type_of(char c, enum json_kind *type)
 {
 	switch (c) {
 	case '{':
@@ -341,7 +341,7 @@ scan_rest(struct scan *s)
 }
 
 ssize_t
-json_scan(struct slice in, enum json_type *type)
+json_scan(struct slice in, enum json_kind *type)
 {
 	struct scan s;
 	int	r;
@@ -478,7 +478,7 @@ unescape(struct slice in, char *scratch, size_t size, struct slice *text)
 }
 
 int
-json_string(struct slice token, char *scratch, size_t size, struct slice *text)
+json_text(struct slice token, char *scratch, size_t size, struct slice *text)
 {
 	struct slice in = inside(token);
 
@@ -607,7 +607,7 @@ int
 json_next_member(struct slice object, size_t *at, struct slice *key, struct slice *value)
 {
 	struct slice rest = slice_from(object, *at);
-	enum json_type type;
+	enum json_kind type;
 
 	if (!json_take(&rest, *at == 0 ? '{' : ','))
 		return 0;

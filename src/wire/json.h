@@ -14,14 +14,14 @@
 #define JSON_MAX_DEPTH	64	/* containers within each other, in one value */
 #define JSON_MAX_MEMBERS 10000	/* members and elements of one value, all levels */
 
-enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+enum json_kind { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
 /*
  * Scans the value at the very start of `in` (no blank before it); what follows it is not looked at. Returns its length;
  * -EBADMSG if it is not JSON, or broken off; -E2BIG if it is too deep or has too many members, as far as read.
  * *type is set as soon as the first byte tells it.
  */
-ssize_t json_scan(struct slice in, enum json_type *type);
+ssize_t json_scan(struct slice in, enum json_kind *type);
 /* Number of blanks (space, tab, LF, CR) at the start. */
 size_t json_blanks(struct slice in);
 
@@ -47,7 +47,7 @@ json_take(struct slice *in, char c)
 
 /* Returns 0 or json_scan()'s error. */
 static inline int
-json_take_value(struct slice *in, struct slice *value, enum json_type *type)
+json_take_value(struct slice *in, struct slice *value, enum json_kind *type)
 {
 	ssize_t n = json_scan(*in, type);
 
@@ -64,7 +64,7 @@ json_take_value(struct slice *in, struct slice *value, enum json_type *type)
  * else it is decoded into scratch[size]. Returns 0; -EILSEQ for a NUL or a lone surrogate; -ENAMETOOLONG when the text,
  * borrowed or not, is longer than `size`.
  */
-int json_string(struct slice token, char *scratch, size_t size, struct slice *text);
+int json_text(struct slice token, char *scratch, size_t size, struct slice *text);
 
 /* Length of `text` as a string token, quotes included: only ", \ and control characters are escaped. */
 size_t json_quoted_len(struct slice text);

@@ -35,7 +35,7 @@ struct inbound {
 	struct slice	topic;		/* text; empty with FAULT_TOPIC and FAULT_TOPIC_TEXT */
 	struct slice	event;		/* text; empty with its fault */
 	struct slice	payload;	/* JSON text (null becomes {}), or raw bytes when binary; {} with its fault */
-	enum json_type	payload_type;	/* JSON_NULL when binary */
+	enum json_kind	payload_type;	/* JSON_NULL when binary */
 	bool		binary;
 	enum inbound_fault fault;	/* the first one in the order above */
 	struct {			/* what had to be written anew; not initialised */

@@ -87,7 +87,7 @@ set_topic_value(struct inbound *in, const struct phoenix_value *v)
 		in->topic_token = v->token;
 	if (v->type != JSON_STRING)
 		inbound_fault(in, FAULT_TOPIC);
-	else if (json_string(v->token, in->scratch.topic, sizeof(in->scratch.topic), &text) < 0)
+	else if (json_text(v->token, in->scratch.topic, sizeof(in->scratch.topic), &text) < 0)
 		inbound_fault(in, FAULT_TOPIC_TEXT);
 	else
 		inbound_set_topic(in, text);
@@ -109,7 +109,7 @@ set_event_value(struct inbound *in, const struct phoenix_value *v)
 
 	if (v->type != JSON_STRING)
 		inbound_fault(in, FAULT_EVENT);
-	else if (json_string(v->token, in->scratch.event, sizeof(in->scratch.event), &text) < 0)
+	else if (json_text(v->token, in->scratch.event, sizeof(in->scratch.event), &text) < 0)
 		inbound_fault(in, FAULT_EVENT);
 	else
 		inbound_set_event(in, text);

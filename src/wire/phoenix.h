@@ -13,7 +13,7 @@ enum phoenix_field { FIELD_JOIN_REF, FIELD_REF, FIELD_TOPIC, FIELD_EVENT, FIELD_
 /* A value: its exact bytes. */
 struct phoenix_value {
 	struct slice	token;
-	enum json_type	type;
+	enum json_kind	type;
 };
 
 /* Makes it a message in which nothing is set: the refs are null, the payload is {}. */

@@ -34,7 +34,7 @@ field_of(struct slice token)
 	struct slice text;
 	enum phoenix_field f;
 
-	if (json_string(token, scratch, sizeof(scratch), &text) < 0)
+	if (json_text(token, scratch, sizeof(scratch), &text) < 0)
 		return N_FIELDS;
 	for (f = 0; f < N_FIELDS; f++)
 		if (slice_eq(text, keys[f]))
@@ -50,7 +50,7 @@ static int
 take_member(struct slice *in, struct envelope *e)
 {
 	struct phoenix_value value;
-	enum json_type type;
+	enum json_kind type;
 	struct slice key;
 	enum phoenix_field f;
 	int	r;

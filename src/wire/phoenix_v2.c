@@ -193,7 +193,7 @@ head_add_token(struct head *h, struct slice token)
 {
 	if (slice_is(token, "null"))
 		token = SLICE("");
-	else if (*token.p == '"' && json_string(token, h->scratch[h->n], WIRE_MAX_FIELD, &token) < 0)
+	else if (*token.p == '"' && json_text(token, h->scratch[h->n], WIRE_MAX_FIELD, &token) < 0)
 		h->unfit = true;
 	head_add_text(h, token);
 }

@@ -8,15 +8,13 @@
 #include <stdlib.h>
 
 /* Both call an enum so. */
-#define json_type json_c_type
 #include <json-c/json.h>
-#undef json_type
 
 #include "base/mem.h"
 #include "net/utf8.h"
 #include "wire/json.h"
 
-static const enum json_type our_type[] = {
+static const enum json_kind our_type[] = {
 	[json_type_null] = JSON_NULL,
 	[json_type_boolean] = JSON_BOOL,
 	[json_type_double] = JSON_NUMBER,
@@ -51,7 +49,7 @@ same_text(struct slice token, struct json_object *o)
 	struct slice text;
 	enum json_type type;
 
-	if (json_string(token, scratch, token.n, &text) < 0)
+	if (json_text(token, scratch, token.n, &text) < 0)
 		return;
 	assert(utf8_valid(text));
 	assert(slice_eq(text, theirs) || memmem(theirs.p, theirs.n, "\xef\xbf\xbd", 3) != NULL);
@@ -71,7 +69,7 @@ same_members(struct slice object, struct json_object *o)
 	size_t	at = 0;
 
 	while (json_next_member(object, &at, &key, &value)) {
-		if (json_string(key, name, sizeof(name) - 1, &text) < 0)
+		if (json_text(key, name, sizeof(name) - 1, &text) < 0)
 			continue;
 		memmove(name, text.p, text.n);
 		name[text.n] = '\0';

@@ -23,7 +23,7 @@ fuzz_body(struct frame *f)
 static inline void
 fuzz_check_token(struct slice token, size_t max)
 {
-	enum json_type type;
+	enum json_kind type;
 
 	assert(token.n > 0 && token.n <= max);
 	assert(json_scan(token, &type) == (ssize_t)token.n);
@@ -42,7 +42,7 @@ fuzz_check_name(struct slice text, size_t max)
 static inline void
 fuzz_check_inbound(const struct inbound *in)
 {
-	enum json_type type = JSON_NULL;
+	enum json_kind type = JSON_NULL;
 
 	fuzz_check_token(in->join_ref, WIRE_MAX_REF);
 	fuzz_check_token(in->ref, WIRE_MAX_REF);
@@ -74,7 +74,7 @@ static inline bool
 fuzz_fits_reply(struct slice payload)
 {
 	autobuf struct buf b = { 0 };
-	enum json_type type;
+	enum json_kind type;
 
 	buf_add_str(&b, "{\"status\":0,\"response\":");
 	buf_add_slice(&b, payload);

@@ -13,7 +13,7 @@ Suite *json_suite(void);
 
 /* Scans a copy with nothing readable behind it. */
 static ssize_t
-scan(struct slice text, enum json_type *type)
+scan(struct slice text, enum json_kind *type)
 {
 	autofree char *copy = xmalloc(text.n);
 
@@ -27,7 +27,7 @@ static int
 document(struct slice text)
 {
 	struct slice value;
-	enum json_type type;
+	enum json_kind type;
 	int	r;
 
 	json_take_blanks(&text);
@@ -47,7 +47,7 @@ add_times(struct buf *b, unsigned n, const char *text)
 
 static const struct {
 	const char     *text;
-	enum json_type	type;
+	enum json_kind	type;
 } accepted[] = {
 	{ "null", JSON_NULL },
 	{ "true", JSON_BOOL },
@@ -89,7 +89,7 @@ static const struct {
 START_TEST(takes_what_is_json)
 {
 	const struct slice text = slice_str(accepted[_i].text);
-	enum json_type type;
+	enum json_kind type;
 
 	ck_assert_int_eq(scan(text, &type), text.n);
 	ck_assert_int_eq(type, accepted[_i].type);
@@ -99,7 +99,7 @@ END_TEST
 START_TEST(refuses_every_part_of_it)
 {
 	const struct slice text = slice_str(accepted[_i].text);
-	enum json_type type;
+	enum json_kind type;
 
 	for (size_t n = 0; n < text.n; n++)
 		ck_assert_int_eq(scan(slice(text.p, n), &type), -EBADMSG);
@@ -124,7 +124,7 @@ static const struct {
 
 START_TEST(numbers_end_where_they_end)
 {
-	enum json_type type;
+	enum json_kind type;
 
 	ck_assert_int_eq(scan(slice_str(numbers[_i].text), &type), numbers[_i].want);
 }
@@ -169,7 +169,7 @@ END_TEST
 
 START_TEST(type_is_known_by_the_first_byte)
 {
-	enum json_type type = JSON_NULL;
+	enum json_kind type = JSON_NULL;
 
 	ck_assert_int_eq(json_scan(SLICE("{\"broken\":"), &type), -EBADMSG);
 	ck_assert_int_eq(type, JSON_OBJECT);
@@ -182,7 +182,7 @@ END_TEST
 
 START_TEST(what_follows_is_left)
 {
-	enum json_type type;
+	enum json_kind type;
 
 	ck_assert_int_eq(json_scan(SLICE("{\"a\":[]} ,x"), &type), 8);
 	ck_assert_int_eq(json_scan(SLICE("\"a\":1"), &type), 3);
@@ -198,7 +198,7 @@ START_TEST(each_byte_of_a_string_is_looked_at)
 {
 	const int byte = _i;
 	char	text[72];
-	enum json_type type;
+	enum json_kind type;
 
 	for (size_t n = 3; n <= sizeof(text); n++)
 		for (size_t at = 1; at < n - 1; at++) {
@@ -219,7 +219,7 @@ END_TEST
 START_TEST(escapes_may_stand_anywhere)
 {
 	char	text[64];
-	enum json_type type;
+	enum json_kind type;
 
 	for (size_t n = 8; n <= sizeof(text); n++)
 		for (size_t at = 1; at + 6 < n; at++) {
@@ -234,7 +234,7 @@ END_TEST
 START_TEST(long_strings)
 {
 	autobuf struct buf b = { 0 };
-	enum json_type type;
+	enum json_kind type;
 
 	buf_add_char(&b, '"');
 	add_times(&b, 1 << 16, "sixteen bytes...");
@@ -361,11 +361,11 @@ START_TEST(strings_are_decoded)
 {
 	const struct slice token = slice_str(strings[_i].token);
 	struct slice text;
-	enum json_type type;
+	enum json_kind type;
 	char	scratch[32];
 
 	ck_assert_int_eq(scan(token, &type), token.n);
-	ck_assert_int_eq(json_string(token, scratch, sizeof(scratch), &text), strings[_i].want);
+	ck_assert_int_eq(json_text(token, scratch, sizeof(scratch), &text), strings[_i].want);
 	if (strings[_i].want == 0)
 		ck_assert(slice_is(text, strings[_i].text));
 }
@@ -377,7 +377,7 @@ START_TEST(plain_strings_are_borrowed)
 	struct slice text;
 	char	scratch[8];
 
-	ck_assert_int_eq(json_string(token, scratch, sizeof(scratch), &text), 0);
+	ck_assert_int_eq(json_text(token, scratch, sizeof(scratch), &text), 0);
 	ck_assert_ptr_eq(text.p, token.p + 1);
 }
 END_TEST
@@ -415,7 +415,7 @@ END_TEST
 START_TEST(quoting_is_undone_by_decoding)
 {
 	autobuf struct buf token = { 0 };
-	enum json_type type;
+	enum json_kind type;
 	char	text[255], scratch[255];
 	struct slice back;
 
@@ -423,7 +423,7 @@ START_TEST(quoting_is_undone_by_decoding)
 		text[i] = (char)(1 + (i * 37 + (size_t)_i) % 255);
 	json_quote(&token, slice(text, (size_t)_i));
 	ck_assert_int_eq(json_scan(buf_slice(&token), &type), token.n);
-	ck_assert_int_eq(json_string(buf_slice(&token), scratch, sizeof(scratch), &back), 0);
+	ck_assert_int_eq(json_text(buf_slice(&token), scratch, sizeof(scratch), &back), 0);
 	ck_assert(slice_eq(back, slice(text, (size_t)_i)));
 }
 END_TEST

@@ -36,7 +36,7 @@ decode_only(bool binary, struct slice data)
 static const struct {
 	const char *text;
 	const char *join_ref, *ref, *topic, *event, *payload;
-	enum json_type payload_type;
+	enum json_kind payload_type;
 } messages[] = {
 	{ "{\"topic\":\"room:a\",\"event\":\"phx_join\",\"payload\":{},\"ref\":\"1\"}",
 	  "null", "\"1\"", "room:a", "phx_join", "{}", JSON_OBJECT },

@@ -56,7 +56,7 @@ stretch(struct buf *b, const char *text, unsigned n, const char *fill)
 static const struct {
 	const char *text;
 	const char *join_ref, *ref, *topic, *event, *payload;
-	enum json_type payload_type;
+	enum json_kind payload_type;
 } messages[] = {
 	{ "[\"1\",\"2\",\"room:a\",\"new_msg\",{\"x\":1}]",
 	  "\"1\"", "\"2\"", "room:a", "new_msg", "{\"x\":1}", JSON_OBJECT },
