@@ -65,7 +65,6 @@ struct config {
 	char		*user;			/* "server.user" (-u) */
 	char		*pid_file;		/* "server.pid_file" */
 	bool		 dev;			/* "server.dev" (--dev) */
-	uint64_t	 watchdog_ms;		/* "server.watchdog" */
 	/* log */
 	enum log_level	 log_level;		/* "log.level": error warn info debug; -v raises it */
 	bool		 log_json;		/* "log.format": text json */

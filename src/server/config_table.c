@@ -89,9 +89,6 @@ const struct config_option config_options[] = {
 	  .help = "write the process id there; empty: nowhere" },
 	{ .name = "server.dev", .type = CONFIG_BOOL, AT(dev), .value = "no", .long_flag = "dev",
 	  .help = "development: well-known secret, demo pages; loopback only" },
-	{ .name = "server.watchdog", .type = CONFIG_DURATION, AT(watchdog_ms), .value = "10s",
-	  .max = HOUR,
-	  .help = "a worker that stands still for so long is restarted; 0: never" },
 
 	{ .name = "log.level", .type = CONFIG_ENUM, AT(log_level), .value = "info",
 	  .choices = log_levels, .reload = true,
@@ -255,8 +252,6 @@ const unsigned config_n_options = COUNT(config_options);
 const struct config_setting config_settings[] = {
 	{ "echo", CONFIG_BOOL },	/* room */
 	{ "events", CONFIG_LIST },
-	{ "presence", CONFIG_BOOL },
-	{ "history", CONFIG_BOOL },
 };
 const unsigned config_n_settings = COUNT(config_settings);
 

@@ -190,6 +190,10 @@ respond_dev_token(struct endpoint *e, struct http_conn *conn, const struct http_
 	autofree char	  *token = NULL;
 	int64_t		   now = wall_ms() / 1000;
 
+	if (e->options.dev_secret.n == 0) {
+		respond_text(conn, 404, "tokens come from elsewhere: a key is configured\n");
+		return;
+	}
 	if (url_param(req->query, "user", &user) != 1 || user.n == 0 || user.n > 64) {
 		respond_text(conn, 400, "expected ?user=NAME\n");
 		return;

@@ -45,7 +45,7 @@ struct endpoint_options {
 	const struct addr_net *trusted;		/* proxies whose X-Forwarded-For counts */
 	unsigned	 n_trusted;
 	struct pages	*pages;			/* demo pages, or NULL */
-	struct slice	 dev_secret;		/* for /demo/token */
+	struct slice	 dev_secret;		/* for /demo/token; empty = it makes none */
 };
 
 struct endpoint {

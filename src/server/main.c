@@ -54,7 +54,7 @@ announce(const struct config *c, const struct node_sockets *sockets)
 		printf("roostd: demo page http%s://%s/demo/\n", sockets->items[i].addr.tls ? "s" : "", addr_listen_text(&plain, text));
 		break;
 	}
-	if (c->dev && c->n_keys == 0 && token != NULL && (c->auth_key_file == NULL || c->auth_key_file[0] == '\0'))
+	if (parts_key_kind(c) == PARTS_DEV_KEY && token != NULL)
 		printf("roostd: token %s\n", token);
 	fflush(stdout);
 }
@@ -62,10 +62,7 @@ announce(const struct config *c, const struct node_sockets *sockets)
 static void
 warn_about(const struct config *c)
 {
-	bool has_key = c->n_keys > 0 || c->dev || (c->auth_key_file != NULL && c->auth_key_file[0] != '\0') ||
-	    (c->auth_secret != NULL && c->auth_secret[0] != '\0');
-
-	if (!has_key && !c->auth_anonymous)
+	if (parts_key_kind(c) == PARTS_NO_KEY && !c->auth_anonymous)
 		log_warn("no JWT key is configured: every client will be refused; see -k, auth.anonymous and --dev in roostd(8)");
 }
 

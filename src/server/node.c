@@ -164,7 +164,7 @@ node_configure(struct node *n, uint64_t connections)
 		.compression = c->compression, .echo_path = c->echo_path, .max_connections = connections,
 		.max_per_user = c->max_per_user, .max_per_address = c->max_per_address, .tls_handshakes = c->tls_handshakes,
 		.auth = p->auth, .origins = p->origins, .tls = p->tls, .trusted = p->trusted, .n_trusted = p->n_trusted,
-		.pages = p->pages, .dev_secret = SLICE(DEV_SECRET),
+		.pages = p->pages, .dev_secret = parts_key_kind(c) == PARTS_DEV_KEY ? SLICE(DEV_SECRET) : SLICE(""),
 	};
 	n->drain.options = (struct drain_options){
 		.time_ms = c->drain_ms, .delay_ms = c->drain_delay_ms, .close_ms = c->close_ms,

@@ -11,16 +11,30 @@
 #include "base/mem.h"
 #include "session/classes.h"
 
+static bool
+is_set(const char *text)
+{
+	return text != NULL && text[0] != '\0';
+}
+
+enum parts_key
+parts_key_kind(const struct config *c)
+{
+	if (c->n_keys > 0 || is_set(c->auth_key_file) || is_set(c->auth_secret))
+		return PARTS_KEYS;
+	return c->dev ? PARTS_DEV_KEY : PARTS_NO_KEY;
+}
+
 /* The key without a kid: a file, a secret, or the development secret. */
 static unsigned
 parts_main_key(const struct config *c, struct auth_key_options *k)
 {
 	*k = (struct auth_key_options){ .alg = c->auth_alg };
-	if (c->auth_key_file != NULL && c->auth_key_file[0] != '\0')
+	if (is_set(c->auth_key_file))
 		k->file = c->auth_key_file;
-	else if (c->auth_secret != NULL && c->auth_secret[0] != '\0')
+	else if (is_set(c->auth_secret))
 		k->secret = c->auth_secret;
-	else if (c->dev && c->n_keys == 0)
+	else if (parts_key_kind(c) == PARTS_DEV_KEY)
 		k->secret = DEV_SECRET;
 	else
 		return 0;
@@ -59,7 +73,7 @@ parts_origins(struct parts *p, const struct config *c, char **why)
 static bool
 parts_tls(struct parts *p, const struct config *c, char **why)
 {
-	if (c->tls_cert == NULL || c->tls_cert[0] == '\0')
+	if (!is_set(c->tls_cert))
 		return true;
 	p->tls = tls_context_new(c->tls_cert, c->tls_key, why);
 	return p->tls != NULL;
@@ -96,14 +110,13 @@ parts_route(struct parts *p, const struct config_route *r, char **why)
 	autofree struct route_setting *settings = xcalloc(r->n_options, sizeof(*settings));
 	autofree struct route_rate    *rates = rates_of(r->rates, r->n_rates);
 	const struct channel_class    *loaded = NULL;
-	bool			       has_class = r->class != NULL && r->class[0] != '\0';
 
-	if (r->module != NULL && r->module[0] != '\0' && (loaded = class_load(r->module, why)) == NULL)
+	if (is_set(r->module) && (loaded = class_load(r->module, why)) == NULL)
 		return false;
 	for (unsigned i = 0; i < r->n_options; i++)
 		settings[i] = (struct route_setting){ r->options[i].name, r->options[i].value };
 	return routes_add(p->routes, &(struct route_options){
-		.pattern = r->pattern, .class = has_class ? r->class : loaded->name, .public = r->public,
+		.pattern = r->pattern, .class = is_set(r->class) ? r->class : loaded->name, .public = r->public,
 		.settings = settings, .n_settings = r->n_options, .rates = rates, .n_rates = r->n_rates,
 	}, why) == 0;
 }

@@ -25,6 +25,9 @@ struct parts {
 	struct pages		*pages;		/* with dev alone */
 };
 
+/* Where tokens are verified with: no key at all, configured ones, or the development secret. */
+enum parts_key { PARTS_NO_KEY, PARTS_KEYS, PARTS_DEV_KEY };
+enum parts_key parts_key_kind(const struct config *);
 /* Borrows the configuration, which must live longer. NULL with *why (caller frees). */
 struct parts *parts_new(const struct config *, char **why);
 /* NULL is fine. Channels keep their routes. */

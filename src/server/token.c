@@ -21,7 +21,10 @@ token_fill(jwt_t *jwt, const char *user, int64_t iat, int64_t exp, const char *e
 {
 	int r = 0;
 
+	/* Clients of the documents read the first of them out of their token, others the second. */
 	if (user != NULL)
+		r = jwt_add_grant(jwt, "user_id", user);
+	if (r == 0 && user != NULL)
 		r = jwt_add_grant(jwt, "sub", user);
 	if (r == 0)
 		r = jwt_add_grant_int(jwt, "iat", iat);

@@ -9,7 +9,7 @@
 #include "base/slice.h"
 
 /*
- * A compact JWT under HS256: sub (unless `user` is NULL), iat and exp, and the members of
+ * A compact JWT under HS256: user_id and sub (unless `user` is NULL), iat and exp, and the members of
  * `extra_claims_json`, the text of a JSON object or NULL, which take precedence. The caller frees it. NULL
  * when the secret is empty, the user is not UTF-8, the extra claims are not an object, or the token would be
  * longer than auth_verify() takes.

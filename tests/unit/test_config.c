@@ -845,8 +845,8 @@ static const struct {
 	{ "", "listen = 127.0.0.1:4000", "" },
 	{ "", "listen = 127.0.0.1:5000", "listen" },
 	{ "", "listen = { 127.0.0.1:4000, '[::1]:4000' }", "listen" },
-	{ "", "node { id = n } admin { listen = none } server { dev = yes watchdog = 3s }",
-	  "node.id, server.dev, server.watchdog, admin.listen" },
+	{ "", "node { id = n } admin { listen = none } server { dev = yes }",
+	  "node.id, server.dev, admin.listen" },
 	{ "server { user = a pid_file = b }", "server { user = a }", "server.pid_file" },
 };
 
@@ -878,12 +878,11 @@ START_TEST(reload_keeps_what_needs_a_restart)
 	struct config_set *fresh;
 	char		  *why;
 
-	file_write(&r.file, "limits { max_topic = 1 } server { dev = yes watchdog = 1s } tls { cert = c2 key = k2 }");
+	file_write(&r.file, "limits { max_topic = 1 } server { dev = yes } tls { cert = c2 key = k2 }");
 	ck_assert_int_eq(config_reload(r.set, &fresh, &why), 0);
 	ck_assert_uint_eq(config_get(fresh)->listen.n, 2);
 	ck_assert_str_eq(config_get(fresh)->listen.items[0], "*:443,tls");
 	ck_assert(!config_get(fresh)->dev);
-	ck_assert_uint_eq(config_get(fresh)->watchdog_ms, 10000);
 	ck_assert_str_eq(config_get(fresh)->user, "u");
 	ck_assert_str_eq(config_get(fresh)->tls_cert, "c2");
 	ck_assert_uint_eq(config_get(fresh)->max_topic, 1);
@@ -962,7 +961,7 @@ START_TEST(dump_reads_back)
 {
 	struct result r = load(&(struct load){ .file =
 	    "route \"a'\\\"\\\\b\" { class = room echo = no events = { f, 'g h' } options = { 'x=\"' } rate f = 1/2s }\n"
-	    "route c { module = /m presence = yes } rate 'x y' = 0/s key 'k' { file = 'f g' }" });
+	    "route c { module = /m events = f } rate 'x y' = 0/s key 'k' { file = 'f g' }" });
 	autofree char *first = dump(r.set);
 	struct result  again = load(&(struct load){ .file = strstr(first, "\nkey ") });
 	autofree char *second = NULL;
