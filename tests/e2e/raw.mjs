@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { randomBytes, createHash } from "node:crypto";
 import { once } from "node:events";
 import net from "node:net";
+import tls from "node:tls";
 import { PATIENCE, mint, waitFor, within } from "./harness.mjs";
 
 export const OP = { cont: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 };
@@ -44,12 +45,23 @@ export function closePayload(code, reason = "") {
 
 /* A connection and the bytes that came. */
 export class Wire {
-	static async connect(port, host = "127.0.0.1") {
-		const socket = net.connect({ port, host, noDelay: true, allowHalfOpen: true });
-		const wire = new this(socket);
+	/*
+	 * `at` is a port, or what net.connect() takes: { port, host, localAddress } or { path }, and besides
+	 *   first   octets in front of everything, in the clear
+	 *   tls     options of tls.connect(); {} will do
+	 */
+	static async connect(at, host = "127.0.0.1") {
+		const { first, tls: secure, ...where } = typeof at === "number" ? { port: at } : at;
+		let socket = net.connect({ host, ...where, noDelay: true, allowHalfOpen: true });
 
 		await within(once(socket, "connect"), "a connection");
-		return wire;
+		if (first !== undefined)
+			socket.write(first);
+		if (secure !== undefined) {
+			socket = tls.connect({ rejectUnauthorized: false, ...secure, socket, allowHalfOpen: true });
+			await within(once(socket, "secureConnect"), "a TLS connection");
+		}
+		return new this(socket);
 	}
 
 	constructor(socket) {
