@@ -6,12 +6,14 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/stats.h"
 #include "net/batch.h"
 #include "net/outq.h"
 
 #define LAG_WINDOW_MS	10000
+#define STOOD_MS	1000	/* who is that late was stopped: no traffic does that */
 #define NEVER		UINT64_MAX
 
 static void
@@ -19,8 +21,15 @@ loop_wake(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop *l = arg;
 
-	l->wake_at = NEVER;
 	loop_awake(l);
+	l->wake_at = NEVER;
+}
+
+/* libevent would write to standard error, and might have to wait for it. */
+static void
+loop_log(int severity, const char *text)
+{
+	log_line(severity >= EVENT_LOG_ERR ? LOG_ERROR_ : LOG_WARN_, NULL, "libevent: %s", text);
 }
 
 struct loop *
@@ -28,6 +37,7 @@ loop_new(void)
 {
 	struct loop *l = xmalloc(sizeof(*l));
 
+	event_set_log_callback(loop_log);
 	*l = (struct loop){ .base = event_base_new(), .wake_at = NEVER, .now = clock_ms() };
 	list_init(&l->dead);
 	wheel_init(&l->wheel, l->now);
@@ -87,24 +97,49 @@ loop_bury(struct loop *l, struct grave *g)
 	list_append(&l->dead, &g->in_dead);
 }
 
+static uint64_t
+loop_clock(const struct loop *l)
+{
+	return clock_ms() - l->stood;
+}
+
+/*
+ * Time in which we stood still does not count, or all who spoke to us meanwhile would be found silent before they are
+ * heard.
+ */
+static uint64_t
+loop_forgive(struct loop *l, uint64_t late)
+{
+	if (late >= STOOD_MS)
+		l->stood += late;
+	return late;
+}
+
 void
 loop_awake(struct loop *l)
 {
+	uint64_t now;
+
 	if (l->awake)
 		return;
 	l->awake = true;
-	l->now = clock_ms();
+	now = loop_clock(l);
+	l->late = loop_forgive(l, now > l->wake_at ? now - l->wake_at : 0);
+	l->now = loop_clock(l);
 }
 
 /* The longest that anyone had to wait for us lately: a long turn, or a wake-up that came late. */
 static void
-loop_note_lag(struct loop *l, uint64_t ended, uint64_t lag)
+loop_note_lag(struct loop *l, uint64_t now, uint64_t lag)
 {
-	if (ended >= l->lag_until) {
-		stats->loop_lag_ms = lag;
-		l->lag_until = ended + LAG_WINDOW_MS;
-	} else if (lag > stats->loop_lag_ms)
-		stats->loop_lag_ms = lag;
+	if (now >= l->lag_until) {
+		l->lag_before = now < l->lag_until + LAG_WINDOW_MS ? l->lag : 0;
+		l->lag = 0;
+		l->lag_until = now + LAG_WINDOW_MS;
+	}
+	if (lag > l->lag)
+		l->lag = lag;
+	stats->loop_lag_ms = l->lag > l->lag_before ? l->lag : l->lag_before;
 }
 
 /* Sets the wake-up for the wheel, unless one that is early enough stands. */
@@ -129,7 +164,8 @@ loop_end_turn(struct loop *l)
 	while ((q = l->dirty) != NULL) {
 		l->dirty = q->next_dirty;
 		q->dirty = false;
-		q->flush(q);
+		if (!q->closed)
+			q->flush(q);
 	}
 	batch_forget(l->batch);
 	loop_bury_dead(l);
@@ -138,17 +174,16 @@ loop_end_turn(struct loop *l)
 void
 loop_turn(struct loop *l, bool wait)
 {
-	uint64_t due = l->wake_at, began, ended;
+	uint64_t took;
 
 	loop_set_wake(l);
 	l->awake = false;
 	event_base_loop(l->base, EVLOOP_ONCE | (wait ? 0 : EVLOOP_NONBLOCK));
 	loop_awake(l);
-	began = l->now;
 	loop_end_turn(l);
-	ended = clock_ms();
+	took = loop_forgive(l, loop_clock(l) - l->now);
 	stats->loop_turns_total++;
-	loop_note_lag(l, ended, due < began && ended - due > ended - began ? ended - due : ended - began);
+	loop_note_lag(l, l->now, took > l->late ? took : l->late);
 }
 
 void

@@ -26,11 +26,15 @@ struct loop {
 	struct event	  *wake;	/* wakes us when the wheel wants to turn */
 	struct outq	  *dirty;	/* queues with something to flush, newest first */
 	struct list	   dead;
-	uint64_t	   now;		/* ms, monotonic, as of this turn's start: see loop_awake() */
+	uint64_t	   now;		/* ms, monotonic, as of this turn's start, without `stood`: see loop_awake() */
+	uint64_t	   stood;	/* ms that went by while the process was stopped */
 	bool		   awake;	/* this turn has begun: `now` is right */
 	bool		   stop;
 	uint64_t	   wake_at;	/* when `wake` is set to fire; UINT64_MAX = not set */
-	uint64_t	   lag_until;	/* loop_lag_ms in stats is the maximum until then */
+	uint64_t	   late;	/* ms between wake_at and this turn's start */
+	uint64_t	   lag;		/* ms: the maximum until lag_until */
+	uint64_t	   lag_before;	/* and of the time before that */
+	uint64_t	   lag_until;
 	char		  *read_buf;	/* LOOP_READ_SIZE bytes, lent to whoever reads */
 	struct outq_ring  *free_rings;	/* the queues' spare rings: see outq.c */
 	unsigned	   n_free_rings;
