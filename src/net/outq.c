@@ -71,9 +71,11 @@ outq_grow(struct outq *q)
 	q->first = 0;
 }
 
-static void
-outq_mark_dirty(struct outq *q)
+void
+outq_want_flush(struct outq *q)
 {
+	if (q->dirty)
+		return;
 	q->dirty = true;
 	q->next_dirty = q->loop->dirty;
 	q->loop->dirty = q;
@@ -83,11 +85,11 @@ void
 outq_push(struct outq *q, struct frame *f)
 {
 	if (q->closed || outq_is_full(q)) {
+		q->lost = true;
 		frame_unref(f);
 		return;
 	}
-	if (!q->dirty)
-		outq_mark_dirty(q);
+	outq_want_flush(q);
 	q->bytes += f->len;
 	if (q->n == 0 && q->ring == NULL) {
 		q->one = f;
@@ -173,18 +175,6 @@ outq_clear_unsent(struct outq *q)
 		outq_release_ring(q);
 }
 
-static void
-outq_leave_dirty(struct outq *q)
-{
-	struct outq **at = &q->loop->dirty;
-
-	while (*at != q && *at != NULL)
-		at = &(*at)->next_dirty;
-	if (*at == q)
-		*at = q->next_dirty;
-	q->dirty = false;
-}
-
 void
 outq_done(struct outq *q)
 {
@@ -192,6 +182,4 @@ outq_done(struct outq *q)
 	q->held = false;
 	q->offset = 0;
 	outq_clear_unsent(q);
-	if (q->dirty)
-		outq_leave_dirty(q);
 }

@@ -18,7 +18,8 @@ struct codec;
 typedef void outq_fn(struct outq *);
 
 #define OUTQ_HELD	(16 * 1024)	/* most that a transport begins with at a time */
-#define OUTQ_MAX_FRAMES	32768	/* more frames than this wait for nobody: outq_is_full() */
+#define OUTQ_MAX_FRAMES	32768	/* more than this wait for nobody: outq_is_full() */
+#define OUTQ_MAX_BYTES	(UINT32_C(1) << 31)
 
 /*
  * A ring of frame references. One frame lies in place; more take a ring that is given back when the queue runs empty, so that an idle receiver holds nothing.
@@ -39,13 +40,16 @@ struct outq {
 	bool		  dirty : 1;
 	bool		  closed : 1;	/* takes nothing any more: what is pushed is dropped */
 	bool		  held : 1;	/* the transport has begun with the first OUTQ_HELD bytes: they stay */
+	bool		  lost : 1;	/* it was full once: the receiver does not get everything */
 };
 
 void outq_init(struct outq *, struct loop *, outq_fn *flush);
-/* Drops all frames and leaves the loop's dirty list. */
+/* Drops all frames, and is not flushed any more. It may still be in the loop's dirty list: until the end of the turn it stays in memory. */
 void outq_done(struct outq *);
-/* Takes the caller's reference and marks the queue dirty; a closed or full queue drops the frame. */
+/* Takes the caller's reference and marks the queue dirty; a closed or full queue drops the frame, and a full one is marked `lost`. */
 void outq_push(struct outq *, struct frame *);
+/* It is flushed at the end of this turn, even if it is empty. */
+void outq_want_flush(struct outq *);
 /* The frame at place i, 0 = the first. */
 struct frame *outq_at(const struct outq *, unsigned i);
 /* Fills iov with what is to be written next, up to `max` entries; returns how many. */
@@ -58,7 +62,7 @@ void outq_clear_unsent(struct outq *);
 static inline bool
 outq_is_full(const struct outq *q)
 {
-	return q->n >= OUTQ_MAX_FRAMES;
+	return q->n >= OUTQ_MAX_FRAMES || q->bytes >= OUTQ_MAX_BYTES;
 }
 
 #endif

@@ -84,6 +84,16 @@ stream_read(struct stream *s)
 
 static void stream_event(evutil_socket_t, short, void *);
 
+/* Not told here and now: whoever calls us does not expect the stream to end. */
+static void
+stream_add_event(struct stream *s)
+{
+	if (event_add(&s->event, NULL) == 0)
+		return;
+	s->deaf = true;
+	outq_want_flush(&s->out);
+}
+
 /* Asks the loop for what we want to know now. */
 static void
 stream_watch(struct stream *s)
@@ -95,8 +105,7 @@ stream_watch(struct stream *s)
 	if (what == EV_PERSIST)
 		return;
 	event_assign(&s->event, s->out.loop->base, s->fd, what, stream_event, s);
-	if (event_add(&s->event, NULL) < 0)
-		stream_end(s, -ENOMEM);
+	stream_add_event(s);
 }
 
 static void
@@ -171,13 +180,19 @@ stream_write_out(struct stream *s)
 	return 1;
 }
 
+/* EV_WRITE tells when the kernel takes more. */
 static void
-stream_stuck(struct stream *s)
+stream_wait(struct stream *s)
 {
 	if (!s->writing)
 		s->progress = s->out.loop->now;
 	stream_set_writing(s, true);
-	if (!s->ended && s->user->on_stuck != NULL)
+}
+
+static void
+stream_tell_stuck(struct stream *s)
+{
+	if (s->user->on_stuck != NULL)
 		s->user->on_stuck(s);
 }
 
@@ -185,19 +200,22 @@ void
 stream_flush(struct stream *s)
 {
 	bool was_stuck = s->stuck;
-	int  r;
+	int  r = s->deaf ? -ENOMEM : 0;
 
-	if (s->ended || s->out.n == 0)
+	if (s->ended || (s->out.n == 0 && !s->deaf))
 		return;
 	/* While EV_WRITE is armed the kernel is full: no use in asking again. */
-	r = s->writing ? 0 : stream_write_out(s);
+	if (r == 0 && !s->writing)
+		r = stream_write_out(s);
 	if (r < 0) {
 		stream_end(s, r);
 		return;
 	}
 	s->stuck = r == 0;
 	if (s->stuck)
-		stream_stuck(s);
+		stream_wait(s);
+	if (s->stuck || s->out.lost)
+		stream_tell_stuck(s);
 	else if (was_stuck || s->shut)
 		stream_flushed(s);
 }
@@ -224,8 +242,7 @@ stream_new(struct loop *loop, int fd, const struct stream_ops *ops, const struct
 	};
 	outq_init(&s->out, loop, stream_flush_outq);
 	event_assign(&s->event, loop->base, fd, EV_READ | EV_PERSIST, stream_event, s);
-	/* Out of memory in the loop: the stream stays mute, and its user's deadline ends it. */
-	event_add(&s->event, NULL);
+	stream_add_event(s);
 	return s;
 }
 

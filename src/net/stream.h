@@ -32,7 +32,7 @@ struct stream_user {
 	void (*on_bytes)(struct stream *, char *p, size_t n);
 	/* The connection is over: 0 = the peer ended it in order, else -errno. The user must drop the stream (stream_free()). Told once. */
 	void (*on_end)(struct stream *, int error);
-	/* The kernel is full, and s->out.bytes wait; told after each turn that queued more. May be NULL. */
+	/* The kernel is full, and s->out.bytes wait; told after each turn that queued more. Or the queue was full (s->out.lost). May be NULL. */
 	void (*on_stuck)(struct stream *);
 	/* All that was queued is written, after on_stuck() or before the shutdown. May be NULL. */
 	void (*on_flushed)(struct stream *);
@@ -49,6 +49,7 @@ struct stream {
 	bool			 want_read_to_write : 1;	/* TLS: writing goes on when we have read: the handshake */
 	bool			 ended : 1;		/* on_end was told, or the stream was freed */
 	bool			 shut : 1;		/* shutdown follows the last byte */
+	bool			 deaf : 1;		/* the loop could not take our event: the end, at the next flush */
 	const struct stream_ops	*ops;
 	const struct stream_user *user;
 	void			*owner;			/* the user's own */

@@ -322,7 +322,7 @@ websocket_on_stuck(struct stream *s)
 
 	if (ws->close_sent)
 		return;
-	if (s->out.bytes > ws->set->options.max_queue || outq_is_full(&s->out)) {
+	if (s->out.bytes > ws->set->options.max_queue || s->out.lost) {
 		stats->slow_consumer_total++;
 		outq_clear_unsent(&s->out);
 		session_close(&ws->session, WS_TRY_LATER, "reads too slowly: more than %llu bytes wait",
@@ -446,8 +446,12 @@ websockets_done(struct websockets *set)
 {
 	list_each(link, &set->open)
 		websocket_free(list_entry(link, struct websocket, in_set), false);
-	list_each(link, &set->closing)
-		websocket_free(list_entry(link, struct websocket, in_set), true);
+	/* What the kernel has of our last words it may still deliver. */
+	list_each(link, &set->closing) {
+		struct websocket *ws = list_entry(link, struct websocket, in_set);
+
+		websocket_free(ws, ws->stream->out.n > 0);
+	}
 	set->ping = frame_unref(set->ping);
 	buf_done(&set->inflated);
 }
