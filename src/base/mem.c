@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "base/log.h"
+
 static void *reserve;
 static bool	short_of_memory;
 
@@ -30,7 +32,7 @@ mem_or_die(void *p, size_t n)
 {
 	if (p != NULL)
 		return p;
-	fprintf(stderr, "roost: out of memory (%zu bytes)\n", n);
+	log_error("out of memory (%zu bytes)", n);
 	exit(EX_OSERR);
 }
 

@@ -114,14 +114,14 @@ master_worker_ready(void)
 	sigprocmask(SIG_UNBLOCK, &held, NULL);
 }
 
-/* Nobody's handlers but the worker's own; that SIGPIPE is ignored stays. */
+/* Nobody's handlers but the worker's own; what is ignored in every process stays so. */
 static void
 worker_reset_signals(void)
 {
 	sigset_t child;
 
 	for (int i = 1; i < NSIG; i++)
-		if (i != SIGPIPE)
+		if (i != SIGPIPE && i != SIGXFSZ)
 			signal(i, SIG_DFL);
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);

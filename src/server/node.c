@@ -48,7 +48,6 @@ node_verify(void *arg, struct slice token, struct identity **who, const char **w
 static void
 node_metrics(struct buf *out, void *arg)
 {
-	stats->log_dropped_total = log_dropped();
 	stats_expose(stats, out);
 }
 
@@ -172,6 +171,22 @@ node_configure(struct node *n, uint64_t connections)
 	n->watch.memory_high = c->memory_high;
 }
 
+/* libconfuse does not survive a failed allocation: it gets half of what we hold back. */
+static int
+node_read_config(struct node *n, struct config_set **fresh, char **why)
+{
+	int r;
+
+	if (mem_is_short()) {
+		*why = xstrdup("memory is short");
+		return -ENOMEM;
+	}
+	mem_reserve(MEM_RESERVE / 2);
+	r = config_reload(n->config, fresh, why);
+	mem_reserve(MEM_RESERVE);
+	return r;
+}
+
 static void
 node_reload(struct node *n)
 {
@@ -181,7 +196,7 @@ node_reload(struct node *n)
 	struct parts	  *parts = NULL, *old_parts = n->parts;
 	struct config_set *old = n->config;
 	uint64_t	   connections = 0;
-	int		   r = config_reload(n->config, &fresh, &why);
+	int		   r = node_read_config(n, &fresh, &why);
 
 	if (r == 0) {
 		parts = parts_new(config_get(fresh), &why);
@@ -218,6 +233,15 @@ node_stop(struct node *n)
 }
 
 static void
+node_reopen_log(void)
+{
+	int r = log_reopen();
+
+	if (r < 0)
+		log_error("cannot open the log again: %s", strerror(-r));
+}
+
+static void
 node_on_signal(evutil_socket_t signum, short what, void *arg)
 {
 	struct node *n = arg;
@@ -226,7 +250,7 @@ node_on_signal(evutil_socket_t signum, short what, void *arg)
 	if (signum == SIGHUP)
 		node_reload(n);
 	else if (signum == SIGUSR1)
-		log_reopen();
+		node_reopen_log();
 	else if (signum == SIGTERM && !n->endpoint.draining)
 		drain_begin(&n->drain);
 	else

@@ -4,16 +4,50 @@
 #include "server/process.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <openssl/crypto.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/mem.h"
+
+static void *
+openssl_malloc(size_t n, const char *file, int line)
+{
+	return xmalloc(n);
+}
+
+static void *
+openssl_realloc(void *p, size_t n, const char *file, int line)
+{
+	if (n > 0)
+		return xrealloc(p, n);
+	free(p);
+	return NULL;
+}
+
+static void
+openssl_free(void *p, const char *file, int line)
+{
+	free(p);
+}
+
+/* Before they allocate anything: they live on our reserve, too, and in an emergency do not end in ways of their own. */
+static void
+process_teach_libraries(void)
+{
+	event_set_mem_functions(xmalloc, xrealloc, free);
+	CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free);
+}
 
 void
 process_prepare(void)
@@ -25,7 +59,9 @@ process_prepare(void)
 		setrlimit(RLIMIT_NOFILE, &r);
 	}
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	umask(077);
+	process_teach_libraries();
 }
 
 int

@@ -4,7 +4,10 @@
 #ifndef SERVER_PROCESS_H
 #define SERVER_PROCESS_H
 
-/* As many descriptors as we may have; SIGPIPE is ignored; files we make are ours alone (umask 077). */
+/*
+ * As many descriptors as we may have; SIGPIPE and SIGXFSZ are ignored; files we make are ours alone (umask 077); libevent and OpenSSL
+ * allocate as base/mem.h does. To be called first of all.
+ */
 void process_prepare(void);
 /* Becomes that user (its groups too) and gives up the way back. 0, or -errno; NULL or "" changes nothing. */
 int process_become(const char *user);

@@ -4,6 +4,7 @@
 #include "server/watch.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -12,18 +13,14 @@
 #include "server/systemd.h"
 
 #define WATCH_MS	1000
-#define RESERVE_BYTES	(1024 * 1024)
 
 /* Resident memory in bytes; 0 if the kernel does not say. */
 static uint64_t
-memory_now(void)
+watch_memory_now(const struct watch *w)
 {
 	char	text[128], *rest;
-	int	fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+	ssize_t n = pread(w->statm, text, sizeof(text) - 1, 0);
 
-	if (fd >= 0)
-		close(fd);
 	if (n <= 0)
 		return 0;
 	text[n] = '\0';
@@ -31,14 +28,32 @@ memory_now(void)
 	return strtoull(rest, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+/* What the allocator only keeps for later is given back before anyone is turned away for it. */
+static bool
+watch_is_high(const struct watch *w)
+{
+	if (w->memory_high == 0 || watch_memory_now(w) <= w->memory_high)
+		return false;
+	malloc_trim(0);
+	return watch_memory_now(w) > w->memory_high;
+}
+
+/* The reserve is set aside again; false if that cannot be. */
+static bool
+watch_reserve(void)
+{
+	if (!mem_is_short())
+		return true;
+	log_warn("memory was refused: the reserve was used");
+	mem_reserve(MEM_RESERVE);
+	return !mem_is_short();
+}
+
 static void
 watch_memory(struct watch *w)
 {
-	bool was = w->endpoint->crowded, is;
+	bool was = w->endpoint->crowded, is = !watch_reserve() || watch_is_high(w);
 
-	if (mem_is_short())
-		mem_reserve(RESERVE_BYTES);
-	is = mem_is_short() || (w->memory_high > 0 && memory_now() > w->memory_high);
 	w->endpoint->crowded = is;
 	if (is && !was)
 		log_warn("memory is short: new clients get 503");
@@ -59,19 +74,24 @@ watch_tick(struct timer *t, uint64_t now)
 void
 watch_init(struct watch *w, struct endpoint *e)
 {
-	*w = (struct watch){ .endpoint = e, .timer.fire = watch_tick };
+	*w = (struct watch){ .endpoint = e, .timer.fire = watch_tick, .statm = -1 };
 }
 
 void
 watch_done(struct watch *w)
 {
 	timer_stop(&w->timer);
+	if (w->statm >= 0)
+		close(w->statm);
+	w->statm = -1;
 }
 
 void
 watch_ready(struct watch *w)
 {
-	mem_reserve(RESERVE_BYTES);
+	/* Now, as there may be no descriptor left later. */
+	w->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	mem_reserve(MEM_RESERVE);
 	systemd_ready();
 	watch_tick(&w->timer, w->endpoint->loop->now);
 }

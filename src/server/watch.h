@@ -9,6 +9,7 @@
 struct watch {
 	struct endpoint	*endpoint;
 	struct timer	 timer;
+	int		 statm;		/* what the kernel says of our memory; -1 = it does not */
 	uint64_t	 memory_high;	/* bytes of resident memory above which new clients get 503; 0 = never */
 };
 
