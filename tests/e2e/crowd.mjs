@@ -1,8 +1,9 @@
 // Clients for crowds: they parse without copying, count, and can stop reading. And a probe that measures, from a thread of
 // its own, how long a message takes from one client to another.
 
-import net from "node:net";
 import { once } from "node:events";
+import net from "node:net";
+import tls from "node:tls";
 import { Worker, isMainThread, parentPort, workerData } from "node:worker_threads";
 import { mint, within } from "./harness.mjs";
 import { OP, closePayload, frame, upgradeHead } from "./raw.mjs";
@@ -11,18 +12,19 @@ import { OP, closePayload, frame, upgradeHead } from "./raw.mjs";
 export const ready = (text) => frame(OP.text, text, { mask: [0, 0, 0, 0] });
 
 /*
- * One client. `at` is a port, or { host, port }, or { path } for a unix socket.
+ * One client. `at` is a port, or { host, port }, { path } for a unix socket, { port, tls: true }.
  *   onText   is given each text message as a Buffer that is only good until it returns
  *   code     the code that the server closed with, or null
  *   error    the error that ended the connection, or null
  */
 export class Client {
 	/* Resolves when the upgrade is answered with 101; fails with { status } otherwise. */
-	static async open(at, { token = mint(), onText, patience } = {}) {
+	static async open(at, { token = mint(), fields, onText, patience } = {}) {
 		const where = typeof at === "number" ? { host: "127.0.0.1", port: at } : at;
-		const client = new this(net.connect({ noDelay: true, ...where }), onText);
+		const socket = where.tls ? tls.connect({ ...where, rejectUnauthorized: false }) : net.connect({ noDelay: true, ...where });
+		const client = new this(socket, onText);
 
-		client.write(upgradeHead(`/socket/websocket?vsn=2.0.0&token=${token}`));
+		client.write(upgradeHead(`/socket/websocket?vsn=2.0.0&token=${token}`, fields));
 		await within(client.opened, "an upgrade", patience);
 		return client;
 	}
