@@ -178,6 +178,7 @@ loop_turn(struct loop *l, bool wait)
 
 	loop_set_wake(l);
 	l->awake = false;
+	l->work = 0;
 	event_base_loop(l->base, EVLOOP_ONCE | (wait ? 0 : EVLOOP_NONBLOCK));
 	loop_awake(l);
 	loop_end_turn(l);
@@ -194,8 +195,14 @@ loop_run(struct loop *l)
 }
 
 void
+loop_break(struct loop *l)
+{
+	event_base_loopbreak(l->base);
+}
+
+void
 loop_stop(struct loop *l)
 {
 	l->stop = true;
-	event_base_loopbreak(l->base);
+	loop_break(l);
 }

@@ -10,6 +10,7 @@
 #include "base/wheel.h"
 
 #define LOOP_READ_SIZE	(64 * 1024)	/* bytes read from one stream in one turn */
+#define LOOP_WORK	65536		/* frames queued, or their worth: what one turn may do to those who wait for the next */
 
 struct outq;
 
@@ -30,6 +31,7 @@ struct loop {
 	uint64_t	   stood;	/* ms that went by while the process was stopped */
 	bool		   awake;	/* this turn has begun: `now` is right */
 	bool		   stop;
+	uint32_t	   work;	/* done in this turn: see loop_worked() */
 	uint64_t	   wake_at;	/* when `wake` is set to fire; UINT64_MAX = not set */
 	uint64_t	   late;	/* ms between wake_at and this turn's start */
 	uint64_t	   lag;		/* ms: the maximum until lag_until */
@@ -52,9 +54,24 @@ void loop_end_turn(struct loop *);
 /* Turns until loop_stop(). */
 void loop_run(struct loop *);
 void loop_stop(struct loop *);
+/* After the callback that runs, the turn ends; events that are not handled yet are for the next one. */
+void loop_break(struct loop *);
 void loop_bury(struct loop *, struct grave *);
 /* Every event callback calls this first: the first one in a turn takes the time. */
 void loop_awake(struct loop *);
+
+/* A few bytes can ask for much: what they ask for is counted, and who has more of them looks whether it is time to stop. */
+static inline void
+loop_worked(struct loop *l, unsigned work)
+{
+	l->work += work;
+}
+
+static inline bool
+loop_is_tired(const struct loop *l)
+{
+	return l->work >= LOOP_WORK;
+}
 
 static inline void
 loop_timer(struct loop *l, struct timer *t, uint64_t due_ms)

@@ -13,6 +13,11 @@
 
 #define STREAM_IOV_MAX	64
 
+struct stream_rest {
+	size_t	n;
+	char	bytes[];
+};
+
 static ssize_t
 plain_read(struct stream *s, char *p, size_t n)
 {
@@ -68,10 +73,24 @@ stream_end(struct stream *s, int error)
 }
 
 static void
+stream_read_rest(struct stream *s)
+{
+	autofree struct stream_rest *rest = s->rest;
+
+	s->rest = NULL;
+	s->user->on_bytes(s, rest->bytes, rest->n);
+}
+
+static void
 stream_read(struct stream *s)
 {
-	ssize_t n = s->ops->read(s, s->out.loop->read_buf, LOOP_READ_SIZE);
+	ssize_t n;
 
+	if (s->rest != NULL) {
+		stream_read_rest(s);
+		return;
+	}
+	n = s->ops->read(s, s->out.loop->read_buf, LOOP_READ_SIZE);
 	if (n == -EAGAIN || n == -EINTR)
 		return;
 	if (n <= 0) {
@@ -106,6 +125,8 @@ stream_watch(struct stream *s)
 		return;
 	event_assign(&s->event, s->out.loop->base, s->fd, what, stream_event, s);
 	stream_add_event(s);
+	if (s->reading && s->rest != NULL)
+		event_active(&s->event, EV_READ, 1);
 }
 
 static void
@@ -263,6 +284,19 @@ stream_set_reading(struct stream *s, bool on)
 }
 
 void
+stream_put_back(struct stream *s, const char *p, size_t n)
+{
+	if (n == 0 || s->ended)
+		return;
+	s->rest = xmalloc(sizeof(*s->rest) + n);
+	s->rest->n = n;
+	memcpy(s->rest->bytes, p, n);
+	if (s->reading)
+		event_active(&s->event, EV_READ, 1);
+	loop_break(s->out.loop);
+}
+
+void
 stream_shutdown(struct stream *s)
 {
 	if (s->ended || s->shut)
@@ -283,6 +317,8 @@ stream_free(struct stream *s, bool reset)
 	event_del(&s->event);
 	outq_done(&s->out);
 	s->ops->done(s);
+	free(s->rest);
+	s->rest = NULL;
 	if (reset)
 		setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &abort_now, sizeof(abort_now));
 	close(s->fd);

@@ -54,6 +54,7 @@ struct stream {
 	const struct stream_user *user;
 	void			*owner;			/* the user's own */
 	void			*tls;
+	struct stream_rest	*rest;			/* what the user has put back; NULL = nothing */
 	uint64_t		 progress;		/* ms: when the queue last shrank, or became non-empty */
 	struct event		 event;
 	struct grave		 grave;
@@ -66,6 +67,10 @@ extern const struct stream_ops stream_plain;
 void stream_set_user(struct stream *, const struct stream_user *, void *owner);
 /* Reading off: the kernel holds the bytes, and then the peer. */
 void stream_set_reading(struct stream *, bool on);
+/*
+ * For on_bytes(), when the loop is tired: the last n of those bytes are told again in another turn, before any others; this turn takes no more events.
+ */
+void stream_put_back(struct stream *, const char *p, size_t n);
 /* Queues a frame; takes the reference. */
 static inline void
 stream_send(struct stream *s, struct frame *f)

@@ -156,6 +156,7 @@ hub_deliver_lane(struct hub *h, const struct hub_lane *lane, struct frame *f, co
 		sent++;
 	}
 	stats->frames_out_total += sent;
+	loop_worked(h->loop, sent);
 	return sent;
 }
 

@@ -12,6 +12,8 @@
 #include "base/stats.h"
 #include "net/utf8.h"
 
+#define INFLATED_PER_FRAME	16	/* bytes that cost as much as a frame to queue */
+
 /* In set->open until it closes, then in set->closing. */
 struct websocket {
 	struct session		 session;
@@ -232,6 +234,7 @@ websocket_inflate(struct websocket *ws, bool binary, struct slice data)
 	struct buf *out = &ws->set->inflated;
 	int	    r = deflate_inflate(ws->set->deflate, data, ws->set->options.limits.max_message, out);
 
+	loop_worked(ws->set->env->loop, (unsigned)(out->n / INFLATED_PER_FRAME));
 	if (r == -EMSGSIZE)
 		websocket_fail(ws, WS_TOO_BIG, "message too big when inflated");
 	else if (r < 0)
@@ -304,6 +307,10 @@ websocket_on_bytes(struct stream *s, char *p, size_t n)
 		/* After our close frame only theirs counts. */
 		if (!ws->close_sent || ev.kind == WS_EV_CLOSE)
 			websocket_event(ws, &ev);
+		if (loop_is_tired(ws->set->env->loop) && !ws->close_seen) {
+			stream_put_back(s, p, n);
+			break;
+		}
 	}
 	websocket_send_pong(ws);
 }

@@ -12,6 +12,7 @@ import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, test } from "node:test";
+import { constants as zlib, deflateRawSync } from "node:zlib";
 import * as phoenix from "phoenix18";
 import WebSocket from "ws";
 import { Client, crowd, probe, ready } from "./crowd.mjs";
@@ -38,6 +39,10 @@ function descriptors(pid) {
 }
 
 const mib = (bytes) => `${Math.round(bytes / MIB * 10) / 10} MiB`;
+
+/* A program, or with -shared a library, of a file of ours. */
+const compile = (out, source, ...flags) =>
+	execFileSync(process.env.CC ?? "cc", ["-O1", ...flags, "-o", out, path.join(TOP, "tests/e2e", source)], { stdio: "pipe" });
 
 /* A daemon that does not outlive the test. */
 async function serve(t, options) {
@@ -232,6 +237,27 @@ describe("F15 a flood", () => {
 		await Promise.all([flooder, ...audience].map((c) => c.cut()));
 		await daemon.stop();
 	});
+
+	test("of messages that a few bytes inflate to is worked off bit by bit", async (t) => {
+		const daemon = await serve(t);
+		const fields = { "Sec-WebSocket-Extensions": "permessage-deflate" };
+		const flooders = await crowd(4, async (i) => (await Client.open(daemon.port, { fields })).join(`room:${i}`));
+		const watch = await probe(daemon.port);
+		const bursts = flooders.map((_, i) => {
+			const text = pushed(`room:${i}`, "m", { pad: "x".repeat(MIB - 200) });
+			const small = deflateRawSync(text, { finishFlush: zlib.Z_SYNC_FLUSH }).subarray(0, -4);
+			return Buffer.concat(Array(60).fill(frame(OP.text, small, { rsv: 4, mask: [0, 0, 0, 0] })));
+		});
+		const before = rss(daemon.pid), told = flooders.map((f) => f.texts);
+
+		flooders.forEach((f, i) => f.write(bursts[i]));
+		await waitFor(() => flooders.every((f, i) => f.texts === told[i] + 120), "all messages, and their answers");
+		const figures = await watch.stop(), { loop_lag_ms: lag } = await daemon.metrics();
+		t.diagnostic(`${bursts[0].length} bytes each became 60 MiB; RSS ${mib(before)} + ${mib(rss(daemon.pid) - before)}; longest turn ${lag} ms`);
+		assertQuick(figures, t);
+		await Promise.all(flooders.map((f) => f.cut()));
+		await daemon.stop();
+	});
 });
 
 describe("F17 no descriptors left", () => {
@@ -399,8 +425,7 @@ describe("F19 no memory", () => {
 		if (/lib[at]san/.test(execFileSync("ldd", [ROOSTD], { encoding: "utf8" })))
 			return "a sanitizer has its own malloc";
 		try {
-			execFileSync(process.env.CC ?? "cc", ["-O1", "-shared", "-fPIC", "-o", path.join(dir, "fail.so"),
-				path.join(TOP, "tests/e2e/failing_malloc.c")], { stdio: "pipe" });
+			compile(path.join(dir, "fail.so"), "failing_malloc.c", "-shared", "-fPIC");
 			execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
 				"-subj", "/CN=localhost", "-keyout", path.join(dir, "key.pem"), "-out", path.join(dir, "cert.pem")], { stdio: "pipe" });
 			return null;
@@ -576,6 +601,35 @@ describe("F28 a loop that stands still", () => {
 		assert.equal(websockets, clients.length);
 		await Promise.all(clients.map((c) => c.cut()));
 		await daemon.stop();
+	});
+
+	test("tells the service manager that it is ready, alive and stopping", async (t) => {
+		if (!/libsystemd/.test(execFileSync("ldd", [ROOSTD], { encoding: "utf8" })))
+			return t.skip("built without libsystemd");
+		const dir = mkdtempSync(path.join(tmpdir(), "roost-notify-")), file = path.join(dir, "socket");
+		t.after(() => rmSync(dir, { recursive: true }));
+		try {
+			compile(path.join(dir, "datagrams"), "datagrams.c");
+		} catch (e) {
+			return t.skip(`no compiler: ${e.message}`);
+		}
+		const sink = spawn(path.join(dir, "datagrams"), [file], { stdio: ["ignore", "pipe", "inherit"] });
+		let said = "";
+		t.after(() => sink.kill());
+		sink.stdout.setEncoding("utf8").on("data", (text) => said += text);
+		await waitFor(() => said === "bound\n", "the socket");
+		const daemon = await serve(t, { env: { NOTIFY_SOCKET: file }, options: { "drain.delay": "100ms" } });
+		const began = performance.now();
+		await waitFor(() => /^bound\nREADY=1\nWATCHDOG=1\n(WATCHDOG=1\n){2}/.test(said), "signs of life");
+		assert.ok(performance.now() - began < 3500, "one a second");
+		daemon.signal("SIGSTOP");
+		await sleep(1500);
+		const mark = said.length;
+		await sleep(1500);
+		assert.equal(said.length, mark, "who stands still shows no sign of life");
+		daemon.signal("SIGCONT");
+		await daemon.stop("SIGTERM");
+		await waitFor(() => /\nSTOPPING=1\n(WATCHDOG=1\n)*$/.test(said), "the end");
 	});
 });
 
