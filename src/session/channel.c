@@ -171,10 +171,8 @@ static void
 channel_tell_class(struct channel *ch, const char *why)
 {
 	ch->phase = CHANNEL_OVER;
-	ch->depth++;
 	if (ch->route->class->leave != NULL)
 		ch->route->class->leave(ch, why);
-	ch->depth--;
 }
 
 void
@@ -204,16 +202,6 @@ channel_set_failing(struct channel *ch, const char *reason)
 	ch->failing = true;
 }
 
-/* All that waits for the join, in order. */
-static void
-channel_take_pending(struct channel_extra *x, struct list *pending)
-{
-	list_init(pending);
-	list_append_all(pending, &x->pending);
-	x->n_pending = 0;
-	x->pending_bytes = 0;
-}
-
 void
 channel_refuse_join(struct channel *ch, struct channel_payload response, const char *why)
 {
@@ -227,7 +215,8 @@ channel_refuse_join(struct channel *ch, struct channel_payload response, const c
 	stats->join_errors_total++;
 	json_quote(&token, slice_str(x->topic));
 	session_reply(s, slice_str(x->join_ref), slice_str(x->ref), buf_slice(&token), false, response);
-	channel_take_pending(x, &pending);
+	list_init(&pending);
+	list_append_all(&pending, &x->pending);
 	channel_end(ch, why);
 	dispatch_pending(s, &pending);
 }
@@ -267,7 +256,7 @@ channel_enter(struct channel *ch, struct slice join_ref, struct slice ref, struc
 	list_init(&pending);
 	if (x != NULL) {
 		timer_stop(&x->join_timer);
-		channel_take_pending(x, &pending);
+		list_append_all(&pending, &x->pending);
 	}
 	if (ch->who != NULL || s->expiring)
 		s->transport->wake(s);

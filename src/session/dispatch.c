@@ -224,12 +224,9 @@ access_token_taken(struct channel *ch)
 {
 	struct session *s = ch->session;
 
-	ch->warned = false;
-	if (ch->who == NULL) {
-		s->expiring = s->expired = false;
-		for (struct channel *each = s->channels; each != NULL; each = each->next)
-			each->warned &= each->who != NULL;
-	}
+	for (struct channel *each = s->channels; each != NULL; each = each->next)
+		if (each == ch || (ch->who == NULL && each->who == NULL))
+			each->warned = false;
 	s->transport->wake(s);
 }
 

@@ -91,7 +91,9 @@ START_TEST(only_messages_are_answered)
 	channel_set_timer(probe_channel, 0, 10);
 	pass(100);
 	client_hears(c, "[\"1\",null,\"room:a\",\"hello\",{}]");
+	client_says(c, SAY("2", "silent"));
 	channel_reply_ok(probe_channel, channel_empty());
+	ck_assert_ptr_null(channel_defer(probe_channel));
 	client_hears_nothing(c);
 }
 END_TEST

@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+#include "base/stats.h"
+
 Suite *dispatch_suite(void);
 
 static const char heartbeat_reply[] = REPLY("null", "\"1\"", "phoenix", OK);
@@ -136,10 +138,93 @@ START_TEST(limits_of_channels)
 	client_joins(d, "6", "room:a");
 
 	bench.limits.max_topic = 6;
+	client_joins(d, "6", "room:b");
 	client_says(d, "[\"7\",\"7\",\"room:long\",\"phx_join\",{}]");
 	client_hears(d, REPLY("null", "\"7\"", "room:long", REASON("invalid topic")));
 	client_says(d, "[null,\"1\",\"phoenix\",\"heartbeat\",{}]");
 	client_hears(d, heartbeat_reply);
+}
+END_TEST
+
+static enum channel_result refusal;
+static void (*answer)(struct channel *, struct channel_payload);
+
+static int
+join_refuses(struct channel *ch, const struct channel_message *params)
+{
+	if (answer != NULL)
+		answer(ch, channel_json(SLICE("{\"why\":1}")));
+	channel_set_timer(ch, 0, 0);
+	return refusal;
+}
+
+/* What the class answered, and what it returned. */
+static const struct {
+	void		  (*answer)(struct channel *, struct channel_payload);
+	enum channel_result result;
+	const char	   *reply;
+} refusals[] = {
+	{ NULL, CHANNEL_REFUSED, REASON("unauthorized") },
+	{ channel_reply_error, CHANNEL_REFUSED, "{\"status\":\"error\",\"response\":{\"why\":1}}" },
+	{ channel_reply_ok, CHANNEL_REFUSED, REASON("unauthorized") },
+	{ channel_reply_error, CHANNEL_OK, OK },
+	{ channel_reply_ok, CHANNEL_OK, "{\"status\":\"ok\",\"response\":{\"why\":1}}" },
+	{ channel_reply_error, (enum channel_result)7, REASON("join crashed") },
+};
+
+START_TEST(what_a_class_says_of_a_join)
+{
+	struct client *c = client_v2();
+	autofree char *reply = xasprintf(REPLY("\"1\"", "\"1\"", "room:a", "%s"), refusals[_i].reply);
+	uint64_t       joins = stats->joins_total, errors = stats->join_errors_total;
+	bool	       ok = refusals[_i].result == CHANNEL_OK;
+
+	probe.join = join_refuses;
+	probe.joined = NULL;
+	answer = refusals[_i].answer;
+	refusal = refusals[_i].result;
+	client_says(c, "[\"1\",\"1\",\"room:a\",\"phx_join\",{}]");
+	client_hears(c, reply);
+	client_hears_nothing(c);
+	ck_assert_uint_eq(stats->joins_total, joins + ok);
+	ck_assert_uint_eq(stats->join_errors_total, errors + !ok);
+	/* The class is not told of the end of what it refused, nor of its timers. */
+	pass(100);
+	noted(ok ? "info 0;" : "");
+}
+END_TEST
+
+START_TEST(refusals_are_counted)
+{
+	static const char *const refused[] = { "[\"1\",\"1\",\"nope\",\"phx_join\",{}]", "[\"1\",\"1\",\"room:a\",\"phx_join\",7]",
+		"[\"1\",\"1\",\"room:a\",\"phx_join\",{\"token\":\"bad\"}]", "[\"1\",\"1\",\"room:b\",\"phx_join\",{}]" };
+	struct client *c = client_v2();
+	uint64_t       channels = stats->channels, errors = stats->join_errors_total, tokens = stats->auth_failures_total;
+
+	bench.limits.max_channels = 1;
+	for (size_t i = 0; i < 4; i++) {
+		if (i == 3)
+			client_joins(c, "2", "room:a");
+		client_says(c, refused[i]);
+		ck_assert_uint_eq(stats->join_errors_total, errors + i + 1);
+		client_forgets(c);
+	}
+	ck_assert_uint_eq(stats->auth_failures_total, tokens + 1);
+	ck_assert_uint_eq(stats->channels, channels + 1);
+	client_gone(c);
+	ck_assert_uint_eq(stats->channels, channels);
+}
+END_TEST
+
+START_TEST(nobody_is_heard_who_is_gone)
+{
+	struct client *c = client_v2();
+
+	client_gone(c);
+	client_says(c, "[null,\"1\",\"phoenix\",\"heartbeat\",{}]");
+	client_hears_nothing(c);
+	session_close(&c->session, 1001, "too late");
+	ck_assert_uint_eq(c->closed, 0);
 }
 END_TEST
 
@@ -220,6 +305,7 @@ END_TEST
 START_TEST(a_join_waits_only_so_long)
 {
 	struct client *c = waiting();
+	uint64_t       errors = stats->join_errors_total;
 
 	pass(9900);
 	client_says(c, "[\"1\",\"2\",\"room:a\",\"echo\",{}]");
@@ -228,6 +314,7 @@ START_TEST(a_join_waits_only_so_long)
 	client_hears(c, REPLY("\"1\"", "\"1\"", "room:a", REASON("timeout")));
 	client_hears(c, REPLY("null", "\"2\"", "room:a", REASON("unmatched topic")));
 	noted("leave timeout;");
+	ck_assert_uint_eq(stats->join_errors_total, errors + 1);
 }
 END_TEST
 
@@ -397,6 +484,9 @@ dispatch_suite(void)
 	tcase_add_test(t, a_join_without_join_ref);
 	tcase_add_test(t, limits_of_channels);
 	tcase_add_test(t, anonymous_clients_join_public_routes);
+	tcase_add_loop_test(t, what_a_class_says_of_a_join, 0, (int)(sizeof(refusals) / sizeof(refusals[0])));
+	tcase_add_test(t, refusals_are_counted);
+	tcase_add_test(t, nobody_is_heard_who_is_gone);
 	suite_add_tcase(s, t);
 
 	tcase_add_checked_fixture(w, bench_begin, bench_end);

@@ -125,6 +125,15 @@ join(struct channel *ch, const struct channel_message *m)
 	return CHANNEL_OK;
 }
 
+static int
+refuse(const struct channel_route *r, void **data, const char **why)
+{
+	return -1;
+}
+
+static const struct channel_class silent = {
+	.abi = ROOST_CHANNEL_ABI, .name = "silent", .configure = refuse, .join = join, .handle_in = join,
+};
 static const struct channel_option options[] = { { "loud", "no", "help" }, { "name", "nobody", "help" }, { 0 } };
 static const struct channel_class	wanting = {
 	.abi = ROOST_CHANNEL_ABI, .name = "wanting", .options = options, .configure = configure, .unconfigure = unconfigure,
@@ -142,6 +151,7 @@ set_up(void)
 	if (class_find("wanting") == NULL) {
 		ck_assert_int_eq(class_add(&wanting, &why), 0);
 		ck_assert_int_eq(class_add(&plain, &why), 0);
+		ck_assert_int_eq(class_add(&silent, &why), 0);
 	}
 	configured = 0;
 	table = routes_new();
@@ -212,6 +222,7 @@ START_TEST(refused)
 	    "route \"a\": loud: expected yes or no");
 	refuses(&(struct route_options){ .pattern = "a", .class = "wanting", .settings = unknown, .n_settings = 1 },
 	    "route \"a\": the class wanting has no option \"quiet\"");
+	refuses(&(struct route_options){ .pattern = "a", .class = "silent" }, "route \"a\": the class refused the options");
 	refuses(&(struct route_options){ .pattern = "a", .class = "plain", .settings = unknown, .n_settings = 1 },
 	    "route \"a\": the class plain has no option \"quiet\"");
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/stats.h"
 
 Suite *session_suite(void);
 
@@ -200,9 +201,13 @@ START_TEST(a_token_of_its_own)
 	client_says(c, "[\"2\",\"4\",\"room:a\",\"access_token\",{\"access_token\":\"u7/600\"}]");
 	client_hears(c, REPLY("\"2\"", "\"4\"", "room:a", OK));
 	due_in(c, 540);
+	client_hears_nothing(c);
 	ck_assert(slice_is(session_user(&c->session), "u1"));
+	age(own_identity(), 550);
+	tick(c);
+	hears_warning(c, own_identity(), "2", "room:a");
 
-	age(own_identity(), 700);
+	age(own_identity(), 150);
 	tick(c);
 	client_hears(c, EXPIRED("2"));
 	client_hears_nothing(c);
@@ -369,16 +374,21 @@ END_TEST
 
 START_TEST(the_rates_of_all_routes)
 {
-	static const struct route_rate everywhere[] = { { "push", { 1, 1000 } }, { "echo", { 1, 1000 } } };
+	static const struct route_rate everywhere[] = { { "echo", { 1, 1000 } }, { "push", { 1, 2000 } } };
 	static const struct rate two = { 2, 1000 };
 	struct client *c = limited("limited:*", "limited:a", &two);
+	uint64_t       refused_before = stats->rate_limited_total;
 
 	bench.event_rates = everywhere;
 	bench.n_event_rates = 2;
 	client_says(c, SAY("2", "push"));
 	client_hears(c, "[\"1\",null,\"limited:a\",\"pushed\",{}]");
 	client_says(c, SAY("3", "push"));
-	client_hears(c, LATER("3", "1000"));
+	client_hears(c, LATER("3", "2000"));
+	for (int i = 0; i < 5; i++) {
+		client_says(c, SAY("3", "bcast"));
+		client_hears(c, "[null,null,\"limited:a\",\"bcast\",{}]");
+	}
 	/* The route's own goes before. */
 	for (int i = 0; i < 2; i++) {
 		client_says(c, SAY("4", "echo"));
@@ -386,6 +396,7 @@ START_TEST(the_rates_of_all_routes)
 	}
 	client_says(c, SAY("5", "echo"));
 	client_hears(c, LATER("5", "1000"));
+	ck_assert_uint_eq(stats->rate_limited_total, refused_before + 2);
 }
 END_TEST
 
