@@ -31,7 +31,7 @@ struct loop {
 	uint64_t	   stood;	/* ms that went by while the process was stopped */
 	bool		   awake;	/* this turn has begun: `now` is right */
 	bool		   stop;
-	uint32_t	   work;	/* done in this turn: see loop_worked() */
+	uint64_t	   work;	/* done in this turn: see loop_worked() */
 	uint64_t	   wake_at;	/* when `wake` is set to fire; UINT64_MAX = not set */
 	uint64_t	   late;	/* ms between wake_at and this turn's start */
 	uint64_t	   lag;		/* ms: the maximum until lag_until */

@@ -180,6 +180,7 @@ outq_done(struct outq *q)
 {
 	q->closed = true;
 	q->held = false;
+	q->bytes += q->offset;
 	q->offset = 0;
 	outq_clear_unsent(q);
 }

@@ -12,6 +12,7 @@
 	X(addr) \
 	X(auth) \
 	X(b64) \
+	X(batch) \
 	X(buf) \
 	X(census) \
 	X(channel) \
@@ -31,11 +32,13 @@
 	X(list) \
 	X(listener) \
 	X(log) \
+	X(loop) \
 	X(map) \
 	X(master) \
 	X(mem) \
 	X(message) \
 	X(origin) \
+	X(outq) \
 	X(pages) \
 	X(phoenix_v1) \
 	X(phoenix_v2) \
@@ -46,6 +49,7 @@
 	X(routes) \
 	X(session) \
 	X(stats) \
+	X(stream) \
 	X(tls) \
 	X(token) \
 	X(units) \
