@@ -142,7 +142,11 @@ join_finish(struct channel *ch, const struct inbound *in, struct dispatch *d, in
 		session_reply(s, in->join_ref, in->ref, in->topic_token, false, said);
 	else
 		session_reply_reason(s, in->join_ref, in, "unauthorized");
-	channel_drop(ch);
+	/* A class that let it in and stopped it at once has something to clear up. */
+	if (result == CHANNEL_OK || result == CHANNEL_LATER)
+		channel_end(ch, "stopped");
+	else
+		channel_drop(ch);
 }
 
 static void
