@@ -182,11 +182,12 @@ listener_rested(struct timer *t, uint64_t now)
 }
 
 /* The caller's request is read as far as it is here: a close with unread bytes resets, and the answer would be lost. */
-static void
-send_busy(const struct listener *l, int fd)
+void
+listener_turn_away(const struct listener *l, int fd)
 {
 	char unread[4096];
 
+	stats->refused_total++;
 	if (!l->addr.tls) {
 		send(fd, BUSY, sizeof(BUSY) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 		shutdown(fd, SHUT_WR);
@@ -205,10 +206,8 @@ listener_refuse_one(struct listener *l)
 		return;
 	close(l->reserve);
 	fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd >= 0) {
-		stats->refused_total++;
-		send_busy(l, fd);
-	}
+	if (fd >= 0)
+		listener_turn_away(l, fd);
 	l->reserve = open_reserve();
 }
 

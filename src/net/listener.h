@@ -22,6 +22,8 @@ int listener_bind(const struct addr_listen *, bool reuse_port, struct addr_liste
 /* Accepts on a bound descriptor, which it takes. Never NULL. */
 struct listener *listener_new(struct loop *, int fd, const struct addr_listen *, listener_fn *, void *arg);
 const struct addr_listen *listener_addr(const struct listener *);
+/* Tells a caller with 503 (or TLS's, with nothing) that there is no room, and closes. */
+void listener_turn_away(const struct listener *, int fd);
 /* Accept nothing for now, or go on. */
 void listener_set_accepting(struct listener *, bool);
 /* Closes; a unix socket's file is removed only with unlink. NULL in, NULL out. */

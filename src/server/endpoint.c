@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -27,19 +26,6 @@ static void
 door_on_gone(void *owner)
 {
 	stats->connections--;
-}
-
-/* Too many are here already: said without reading, since there is no room to wait for the request. */
-static void
-door_turn_away(int fd)
-{
-	static const char answer[] =
-	    "HTTP/1.1 503 Service Unavailable\r\nServer: roost\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-
-	stats->refused_total++;
-	send(fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-	shutdown(fd, SHUT_WR);
-	close(fd);
 }
 
 static void
@@ -92,7 +78,7 @@ door_on_accept(struct listener *l, int fd, const struct addr *peer, void *arg)
 	struct stream	*s;
 
 	if (!d->admin && stats->connections >= e->options.max_connections) {
-		door_turn_away(fd);
+		listener_turn_away(l, fd);
 		return;
 	}
 	if (d->tls)

@@ -375,8 +375,10 @@ websocket_tick_silence(struct websocket *ws, uint64_t now)
 	const struct websocket_options *o = &ws->set->options;
 
 	/* Who may not be heard cannot be blamed for silence. */
-	if (ws->full || ws->paused_until != 0)
+	if (ws->full || ws->paused_until != 0) {
 		ws->heard = now;
+		ws->asked = 0;
+	}
 	if (now >= ws->heard + o->idle_ms || (ws->asked != 0 && now >= ws->asked + o->pong_ms)) {
 		stats->timeouts_total++;
 		session_close(&ws->session, WS_AWAY, "%s", ws->asked != 0 ? "no answer to a ping" : "idle");
