@@ -108,10 +108,20 @@ hub_subscribe(struct hub *h, struct subscriber *who, struct slice name)
 		stats->topics++;
 	}
 	who->topic = t;
+	who->deaf = false;
 	t->n++;
 	lane_add(hub_lane_of(who), who);
 	if (is_new && h->on_topic != NULL)
 		h->on_topic(t, true, h->arg);
+}
+
+void
+hub_deafen(struct subscriber *who)
+{
+	if (who->topic == NULL || who->deaf)
+		return;
+	lane_remove(hub_lane_of(who), who);
+	who->deaf = true;
 }
 
 void
@@ -121,7 +131,7 @@ hub_unsubscribe(struct hub *h, struct subscriber *who)
 
 	if (t == NULL)
 		return;
-	lane_remove(hub_lane_of(who), who);
+	hub_deafen(who);
 	who->topic = NULL;
 	if (--t->n > 0)
 		return;
@@ -187,7 +197,7 @@ hub_deliver_intercepting(struct hub *h, struct topic *t, struct message *m, cons
 	for (uint32_t i = 0; i < n; i++) {
 		struct subscriber *who = copy[i].who;
 
-		if (who == except || who->topic != t)
+		if (who == except || who->topic != t || who->deaf)
 			continue;
 		if (hub_intercepts(who, m->event))
 			h->on_intercept(who, m->event, m);

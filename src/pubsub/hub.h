@@ -38,13 +38,14 @@ struct topic {
 	char		text[];		/* name and token */
 };
 
-/* A place in exactly one lane of one topic, or none (topic NULL). Embedded in what subscribes. */
+/* A place in exactly one lane of one topic, or none (topic NULL, or deaf). Embedded in what subscribes. */
 struct subscriber {
 	struct topic		*topic;
 	struct outq		*out;		/* where its frames go; borrowed, outlives the subscription */
 	const struct codec	*codec;
 	const char *const	*intercepts;	/* events told to hub->on_intercept instead; NULL = none */
-	uint32_t		 place;
+	uint32_t		 place;		/* in its lane */
+	bool			 deaf;		/* it has a topic, but no place in it */
 };
 
 struct hub_options {
@@ -71,6 +72,8 @@ struct topic *hub_topic(const struct hub *, struct slice name);
 /* Subscribes to the topic, making it if need be. `who` has out, codec and intercepts set, and no topic yet. The name is at most WIRE_MAX_TOPIC bytes. */
 void hub_subscribe(struct hub *, struct subscriber *who, struct slice name);
 void hub_unsubscribe(struct hub *, struct subscriber *who);
+/* The half of it: hears nothing any more, but keeps the topic alive until hub_unsubscribe(). */
+void hub_deafen(struct subscriber *who);
 /* Queues the message for all local subscribers but `except` (may be NULL). Encodes at most once per wire format. Returns how many got it; those who
  * intercept it are asked instead, and not counted. */
 unsigned hub_deliver(struct hub *, struct topic *, struct message *, const struct subscriber *except);

@@ -186,6 +186,8 @@ channel_end(struct channel *ch, const char *why)
 		channel_say_error(ch);
 	else if (joined && strcmp(why, "closed") != 0)
 		channel_say_end(ch, "phx_close", SLICE("{}"));
+	/* What its leaving causes is for the others, whatever they answer to it. */
+	hub_deafen(&ch->sub);
 	channel_tell_class(ch, why);
 	hub_unsubscribe(&ch->session->env->pubsub.hub, &ch->sub);
 	stats->channels -= joined;

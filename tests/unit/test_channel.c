@@ -354,6 +354,36 @@ START_TEST(the_others_hear_who_leaves)
 }
 END_TEST
 
+static void
+leaves_shouting(struct channel *ch, const char *why)
+{
+	channel_broadcast(ch, SLICE("shouted"), channel_empty());
+	note("leave %s;", why);
+}
+
+static int
+answers_aloud(struct channel *ch, const struct channel_message *m)
+{
+	return channel_broadcast(ch, SLICE("farewell"), channel_empty());
+}
+
+/* Nothing comes behind phx_close, not even what others say because of it. */
+START_TEST(who_has_left_hears_nothing)
+{
+	struct client *a = joined_client(), *b = joined_client();
+
+	probe.leave = leaves_shouting;
+	probe.handle_out = answers_aloud;
+	client_says(a, SAY("2", "phx_leave"));
+	client_hears(a, REPLY("\"1\"", "\"2\"", "room:a", OK));
+	client_hears(a, CLOSE("1"));
+	client_hears_nothing(a);
+	client_hears(b, "[null,null,\"room:a\",\"farewell\",{}]");
+	client_hears_nothing(b);
+	noted("leave leave;");
+}
+END_TEST
+
 /* Intercepted broadcasts. */
 
 static struct channel *victim;
@@ -591,6 +621,7 @@ channel_suite(void)
 	tcase_add_test(f, fails_with_a_reason);
 	tcase_add_test(f, stops_within_its_join);
 	tcase_add_test(f, the_others_hear_who_leaves);
+	tcase_add_test(f, who_has_left_hears_nothing);
 	suite_add_tcase(s, f);
 
 	tcase_add_checked_fixture(i, bench_begin, bench_end);

@@ -263,6 +263,34 @@ START_TEST(the_topic_goes_while_asked)
 }
 END_TEST
 
+START_TEST(the_deaf_hold_their_topic)
+{
+	static const char *const secrets[] = { "secret", NULL };
+
+	joins(0, "a");
+	hearers[1].sub.intercepts = secrets;
+	joins(1, "a");
+	joins(2, "a");
+	for (int i = 0; i < 2; i++) {
+		hub_deafen(&hearers[i].sub);
+		hub_deafen(&hearers[i].sub);
+	}
+	ck_assert_uint_eq(hub_topic(&hub, SLICE("a"))->n, 3);
+	ck_assert_uint_eq(say("a", "secret", NULL), 1);
+	ck_assert_uint_eq(hearers[1].asked, 0);
+	ck_assert_ptr_null(got(&hearers[0]));
+	hub_unsubscribe(&hub, &hearers[2].sub);
+	hub_unsubscribe(&hub, &hearers[1].sub);
+	ck_assert_str_eq(topics_log, "+a");
+	hub_unsubscribe(&hub, &hearers[0].sub);
+	ck_assert_str_eq(topics_log, "+a-a");
+	hub_deafen(&hearers[0].sub);
+	/* And may come back. */
+	joins(0, "a");
+	ck_assert_uint_eq(say("a", "x", NULL), 1);
+}
+END_TEST
+
 START_TEST(deflated_where_agreed)
 {
 	struct deflate *deflate = deflate_new(1);
@@ -301,6 +329,7 @@ hub_suite(void)
 	tcase_add_test(t, many_come_and_go);
 	tcase_add_loop_test(t, one_leaves_while_asked, 0, 3);
 	tcase_add_test(t, the_topic_goes_while_asked);
+	tcase_add_test(t, the_deaf_hold_their_topic);
 	tcase_add_test(t, deflated_where_agreed);
 	suite_add_tcase(s, t);
 	return s;
