@@ -311,3 +311,14 @@ addr_listen_text(const struct addr_listen *l, char *out)
 	    l->proxy ? ",proxy" : "", l->tls ? ",tls" : "");
 	return out;
 }
+
+unsigned
+addr_listen_port(const struct addr_listen *a)
+{
+	struct addr addr;
+
+	if (a->path[0] != '\0')
+		return 0;
+	addr_from_sockaddr(&addr, (const struct sockaddr *)&a->sa);
+	return addr.port;
+}

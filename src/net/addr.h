@@ -50,6 +50,8 @@ struct addr_listen {
 int addr_listen_parse(struct addr_listen *, const char *, const char **why);
 bool addr_listen_is_loopback(const struct addr_listen *);
 #define ADDR_LISTEN_LEN	192
+/* The port; 0 for a unix socket. */
+unsigned addr_listen_port(const struct addr_listen *);
 /* As it would be written again, flags included, into out[ADDR_LISTEN_LEN]; returns out. */
 char *addr_listen_text(const struct addr_listen *, char *out);
 

@@ -16,6 +16,7 @@
 #include "net/addr.h"
 
 #define CONFIG_MAX_LISTEN 16
+#define CONFIG_MAX_RATE	10000	/* events in a period of a rate: a window remembers the time of each */
 
 struct config_list {
 	char	**items;

@@ -106,6 +106,8 @@ config_on_rate_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result
 		return complain(cfg, "a rate needs the name of an event");
 	if (units_rate(value, &config_reading->rate.rate) < 0)
 		return complain(cfg, "rate \"%s\": expected N/PERIOD such as 30/60s, got '%s'", cfg->title, value);
+	if (config_reading->rate.rate.count > CONFIG_MAX_RATE)
+		return complain(cfg, "rate \"%s\": expected at most %u in a period, got '%s'", cfg->title, CONFIG_MAX_RATE, value);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
  */
 #include <ctype.h>
 
+#include "net/http.h"
 #include "server/config_internal.h"
 
 #ifndef PKGDATADIR
@@ -112,7 +113,7 @@ const struct config_option config_options[] = {
 	  .max = MIB, .reload = true,
 	  .help = "longest request target: path and query" },
 	{ .name = "http.max_fields", .type = CONFIG_NUMBER, AT(http_max_fields), .value = "100",
-	  .min = 8, .max = 1000, .reload = true,
+	  .min = 8, .max = HTTP_MAX_FIELDS, .reload = true,
 	  .help = "most header fields in a request" },
 
 	{ .name = "tls.cert", .type = CONFIG_STRING, AT(tls_cert), .value = "", .reload = true,

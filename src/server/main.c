@@ -76,8 +76,10 @@ serve(struct config_set *config, struct node_sockets *sockets)
 	int		     code = EX_CONFIG, r;
 
 	node = node_new(config, sockets, &code, &why);
-	if (node == NULL)
+	if (node == NULL) {
+		node_close_sockets(sockets, !sockets->shared);
 		return complain(code, why);
+	}
 	r = process_become(c->user);
 	if (r < 0) {
 		log_error("cannot become user %s: %s", c->user, strerror(-r));
@@ -159,21 +161,32 @@ check(struct config_set *config)
 	return 0;
 }
 
+/* 0, or the exit code. The file stays open, and locked, as long as we live. */
+static int
+take_pid_file(const struct config *c)
+{
+	int r;
+
+	if (c->pid_file == NULL || c->pid_file[0] == '\0')
+		return 0;
+	r = process_pid_file(c->pid_file);
+	if (r >= 0)
+		return 0;
+	log_error("%s: %s", c->pid_file, r == -EWOULDBLOCK ? "another roostd runs with this file" : strerror(-r));
+	return r == -EACCES || r == -EPERM ? EX_NOPERM : EX_OSERR;
+}
+
 static int
 run(struct config_set *config)
 {
 	const struct config *c = config_get(config);
-	int		     lock, r;
+	int		     r = take_pid_file(c);
 
-	if (parts_log_open(c) < 0) {
+	if (parts_log_open(c) < 0)
+		r = EX_CONFIG;
+	if (r != 0) {
 		config_free(config);
-		return EX_CONFIG;
-	}
-	lock = process_pid_file(c->pid_file);
-	if (lock < 0 && lock != -ENOENT) {
-		log_error("%s: %s", c->pid_file, lock == -EWOULDBLOCK ? "another roostd runs with this file" : strerror(-lock));
-		config_free(config);
-		return EX_OSERR;
+		return r;
 	}
 	warn_about(c);
 	r = c->workers > 1 || c->supervise ? serve_under_master(config) : serve_alone(config);

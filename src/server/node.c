@@ -201,6 +201,10 @@ node_reload(struct node *n)
 	if (r == 0) {
 		parts = parts_new(config_get(fresh), &why);
 		connections = parts != NULL ? max_connections(config_get(fresh), &why) : 0;
+		if (connections > 0 && parts_log_open(config_get(fresh)) < 0) {
+			why = xstrdup("the log cannot be written");
+			connections = 0;
+		}
 	}
 	if (connections == 0) {
 		stats->reload_failed_total++;
@@ -213,7 +217,6 @@ node_reload(struct node *n)
 	n->config = fresh;
 	n->parts = parts;
 	node_configure(n, connections);
-	parts_log_open(config_get(fresh));
 	config_restart_needed(old, fresh, &stale);
 	parts_free(old_parts);
 	config_free(old);
@@ -270,9 +273,24 @@ node_catch_signals(struct node *n)
 	return true;
 }
 
+/* Who we are, for whoever reads the logs of several nodes together. */
+static void
+node_introduce(const struct config *c, const struct node_sockets *sockets)
+{
+	char host[256] = "localhost";
+
+	gethostname(host, sizeof(host) - 1);
+	if (c->node_id != NULL && c->node_id[0] != '\0')
+		log_info("roostd %s, node %s, process %ld", PACKAGE_VERSION, c->node_id, (long)getpid());
+	else
+		log_info("roostd %s, node %s:%u, process %ld", PACKAGE_VERSION, host,
+		    sockets->n > 0 ? addr_listen_port(&sockets->items[0].addr) : 0, (long)getpid());
+}
+
 static void
 node_listen(struct node *n, struct node_sockets *sockets)
 {
+	node_introduce(config_get(n->config), sockets);
 	n->endpoint.keep_files = sockets->shared;
 	for (unsigned i = 0; i < sockets->n; i++) {
 		endpoint_listen(&n->endpoint, sockets->items[i].fd, &sockets->items[i].addr, sockets->items[i].admin);

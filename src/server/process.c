@@ -96,8 +96,6 @@ process_pid_file(const char *path)
 	char pid[16];
 	int  fd, n;
 
-	if (path == NULL || path[0] == '\0')
-		return -ENOENT;
 	fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return -errno;

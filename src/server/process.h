@@ -14,7 +14,8 @@ int process_become(const char *user);
 /* No new privileges for us or what we start, and no core dumps with keys in them. */
 void process_harden(void);
 /*
- * Writes our pid. The file is locked as long as we live: another process of the same file is refused. Returns its descriptor, or -errno (-EWOULDBLOCK = taken); NULL or "" = no file, -ENOENT.
+ * Writes our pid. The file is locked as long as we live: another process of the same file is refused. Returns its
+ * descriptor, or -errno (-EWOULDBLOCK = taken).
  */
 int process_pid_file(const char *path);
 

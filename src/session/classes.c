@@ -28,6 +28,8 @@ class_add(const struct channel_class *class, const char **why)
 		*why = "a class has no name";
 	else if (class->join == NULL || class->handle_in == NULL)
 		*why = "a class lacks join or handle_in";
+	else if (class->intercepts != NULL && class->handle_out == NULL)
+		*why = "a class intercepts events, but lacks handle_out";
 	else if (class_find(class->name) != NULL)
 		*why = "a class of that name is there already";
 	else {
