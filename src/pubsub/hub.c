@@ -192,6 +192,7 @@ hub_deliver_intercepting(struct hub *h, struct topic *t, struct message *m, cons
 
 	if (n == 0)
 		return 0;
+	loop_worked(h->loop, n);
 	copy = xmalloc(n * sizeof(*copy));
 	memcpy(copy, lane->entries, n * sizeof(*copy));
 	for (uint32_t i = 0; i < n; i++) {

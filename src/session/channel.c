@@ -14,7 +14,7 @@
 #include "base/stats.h"
 #include "wire/message.h"
 
-#define PENDING_BYTES	(1024 * 1024)	/* of messages kept while a join is pending */
+#define PENDING_BYTES	(1024 * 1024)	/* of messages that one client has waiting for joins */
 
 static const struct slice null_token = { "null", 4 };
 
@@ -67,6 +67,7 @@ channel_free_extra(struct channel *ch)
 	free(x->ref);
 	free(x->join_ref);
 	free(x->fail_reason);
+	buf_done(&x->refusal);
 	free(x);
 	ch->extra = NULL;
 }
@@ -223,11 +224,27 @@ channel_refuse_join(struct channel *ch, struct channel_payload response, const c
 	dispatch_pending(s, &pending);
 }
 
+/* What the class said while it was at work, or that it failed. */
+static void
+channel_refuse_late(struct channel *ch)
+{
+	const struct buf *said = &ch->extra->refusal;
+
+	if (said->n > 0)
+		channel_refuse_join(ch, channel_json(buf_slice(said)), "refused");
+	else
+		channel_refuse_join(ch, channel_json(SLICE("{\"reason\":\"join crashed\"}")), "crashed");
+}
+
 void
 channel_settle(struct channel *ch, int result)
 {
-	if (ch->phase == CHANNEL_JOINING && (result < 0 || ch->stopping)) {
-		channel_refuse_join(ch, channel_json(SLICE("{\"reason\":\"join crashed\"}")), "crashed");
+	struct session *s = ch->session;
+	struct list	pending;
+
+	if (ch->phase == CHANNEL_JOINING) {
+		if (ch->depth == 0 && (result < 0 || ch->stopping) && ch->extra != NULL)
+			channel_refuse_late(ch);
 		return;
 	}
 	if (result < 0 && ch->phase == CHANNEL_JOINED && !ch->failing) {
@@ -235,8 +252,15 @@ channel_settle(struct channel *ch, int result)
 		    SLICE_ARG(channel_topic(ch)), strerror(-result));
 		ch->failing = ch->stopping = true;
 	}
-	if (ch->stopping && ch->depth == 0)
+	if (ch->depth > 0)
+		return;
+	/* Only now, as callbacks of a channel do not run within each other. */
+	list_init(&pending);
+	if (ch->extra != NULL)
+		list_append_all(&pending, &ch->extra->pending);
+	if (ch->stopping)
 		channel_end(ch, ch->failing ? "crashed" : "stopped");
+	dispatch_pending(s, &pending);
 }
 
 void
@@ -246,7 +270,6 @@ channel_enter(struct channel *ch, struct slice join_ref, struct slice ref, struc
 	struct channel_extra *x = ch->extra;
 	struct slice	     topic = channel_topic(ch);
 	autobuf struct buf   token = { 0 };
-	struct list	     pending;
 	int		     r = 0;
 
 	json_quote(&token, topic);
@@ -255,11 +278,8 @@ channel_enter(struct channel *ch, struct slice join_ref, struct slice ref, struc
 	ch->phase = CHANNEL_JOINED;
 	stats->channels++;
 	stats->joins_total++;
-	list_init(&pending);
-	if (x != NULL) {
+	if (x != NULL)
 		timer_stop(&x->join_timer);
-		list_append_all(&pending, &x->pending);
-	}
 	if (ch->who != NULL || s->expiring)
 		s->transport->wake(s);
 	ch->depth++;
@@ -267,7 +287,6 @@ channel_enter(struct channel *ch, struct slice join_ref, struct slice ref, struc
 		r = ch->route->class->joined(ch);
 	ch->depth--;
 	channel_settle(ch, r);
-	dispatch_pending(s, &pending);
 }
 
 int
@@ -276,14 +295,14 @@ channel_hold(struct channel *ch, bool binary, struct slice data)
 	struct channel_extra   *x = channel_extra(ch);
 	struct pending_message *m;
 
-	if (x->n_pending >= ch->session->env->limits.join_queue || x->pending_bytes + data.n > PENDING_BYTES)
+	if (x->n_pending >= ch->session->env->limits.join_queue || ch->session->pending_bytes + data.n > PENDING_BYTES)
 		return -ENOBUFS;
 	m = xmalloc(sizeof(*m) + data.n);
 	*m = (struct pending_message){ .binary = binary, .n = data.n };
 	memcpy(m->data, data.p, data.n);
 	list_append(&x->pending, &m->in_channel);
 	x->n_pending++;
-	x->pending_bytes += data.n;
+	ch->session->pending_bytes += data.n;
 	return 0;
 }
 
@@ -292,11 +311,16 @@ channel_intercept(struct subscriber *who, struct slice event, const struct messa
 {
 	struct channel	      *ch = container_of(who, struct channel, sub);
 	struct channel_message cm = { .event = event, .payload = { m->payload, m->binary } };
+	struct session	      *s = ch->session;
+	struct dispatch	      *outer = s->current;
 	int		       r;
 
+	/* A broadcast is nobody's question: there is nothing to answer, even while a push is being handled. */
+	s->current = NULL;
 	ch->depth++;
 	r = ch->route->class->handle_out(ch, &cm);
 	ch->depth--;
+	s->current = outer;
 	channel_settle(ch, r);
 }
 

@@ -39,7 +39,6 @@ struct channel_ref {
 struct channel_extra {
 	struct list	pending;	/* struct pending_message */
 	unsigned	n_pending;
-	size_t		pending_bytes;
 	struct list	timers;		/* struct channel_timer */
 	struct list	refs;		/* struct channel_ref */
 	struct timer	join_timer;
@@ -48,6 +47,7 @@ struct channel_extra {
 	char	       *ref;
 	char	       *join_ref;
 	char	       *fail_reason;	/* what phx_error will say */
+	struct buf	refusal;	/* of a join, said in a callback that is still running */
 };
 
 /* In exactly one session's list; subscribed iff JOINED; its class never changes. */
@@ -116,6 +116,7 @@ uint64_t channel_tick(struct channel *, uint64_t now);
 void channel_intercept(struct subscriber *, struct slice event, const struct message *);
 
 /* dispatch.c */
+bool dispatch_is_heartbeat(const struct inbound *);
 void dispatch_message(struct session *, const struct inbound *, bool binary, struct slice data);
 /* What waited for the join, in order. */
 void dispatch_pending(struct session *, struct list *pending);

@@ -164,7 +164,15 @@ channel_accept(struct channel *ch, struct channel_payload response)
 void
 channel_refuse(struct channel *ch, struct channel_payload response)
 {
-	channel_refuse_join(ch, payload_is_object(response) ? response : channel_empty(), "refused");
+	struct channel_payload said = payload_is_object(response) && !response.binary ? response : channel_empty();
+
+	if (ch->depth == 0 || ch->extra == NULL) {
+		channel_refuse_join(ch, said, "refused");
+		return;
+	}
+	ch->extra->refusal.n = 0;
+	buf_add_slice(&ch->extra->refusal, said.bytes);
+	ch->stopping = true;
 }
 
 int

@@ -187,7 +187,8 @@ dispatch_join(struct session *s, const struct inbound *in)
 	const char		   *limit = join_limit(s, in);
 	struct identity		   *who;
 
-	if (route == NULL) {
+	/* Whatever a final star matches: that topic is the protocol's own. */
+	if (route == NULL || slice_is(in->topic, "phoenix")) {
 		stats->join_errors_total++;
 		session_reply_reason(s, null_token, in, "unmatched topic");
 	} else if (limit != NULL) {
@@ -218,8 +219,12 @@ dispatch_unjoined(struct session *s, const struct inbound *in)
 static bool
 event_is_reserved(struct slice event)
 {
-	return slice_starts(event, SLICE("phx_")) || slice_starts(event, SLICE("pusher_internal:")) ||
-	    slice_is(event, "presence_state") || slice_is(event, "presence_diff");
+	static const char *const names[] = { "presence_state", "presence_diff", "token_expiring", "system" };
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (slice_is(event, names[i]))
+			return true;
+	return slice_starts(event, SLICE("phx_")) || slice_starts(event, SLICE("pusher_internal:"));
 }
 
 /* Who stood on the old token stands on the new one. */
@@ -276,6 +281,15 @@ event_rate(const struct channel *ch, struct slice event)
 	return rate;
 }
 
+/* Whose events are counted together: a user's, or those of an address where there is no user. */
+static struct slice
+rate_owner(const struct channel *ch, char *host)
+{
+	struct slice user = channel_user(ch);
+
+	return user.n > 0 ? user : slice_str(addr_host(ch->session->peer, host));
+}
+
 static void
 reply_rate_limit(struct channel *ch, const struct inbound *in, uint64_t wait)
 {
@@ -296,8 +310,9 @@ dispatch_event(struct channel *ch, const struct inbound *in)
 	const struct rate     *rate = event_rate(ch, in->event);
 	struct channel_message m = { .event = in->event, .payload = { in->payload, in->binary } };
 	struct dispatch	       d = { .channel = ch, .in = in, .ok = true }, *outer = s->current;
-	struct slice	       topic = ch->sub.topic->name, user = channel_user(ch);
-	uint64_t	       wait = rate != NULL ? rates_wait(rates, user, topic, in->event, rate) : 0;
+	char		       host[ADDR_LEN];
+	struct slice	       topic = ch->sub.topic->name, owner = rate != NULL ? rate_owner(ch, host) : slice(NULL, 0);
+	uint64_t	       wait = rate != NULL ? rates_wait(rates, owner, topic, in->event, rate) : 0;
 	int		       r;
 
 	if (wait > 0) {
@@ -310,7 +325,7 @@ dispatch_event(struct channel *ch, const struct inbound *in)
 	ch->depth--;
 	/* What was refused does not count. */
 	if (rate != NULL && r >= 0 && d.ok)
-		rates_count(rates, user, topic, in->event, rate);
+		rates_count(rates, owner, topic, in->event, rate);
 	s->current = outer;
 	channel_settle(ch, r);
 }
@@ -341,13 +356,19 @@ dispatch_joined(struct channel *ch, const struct inbound *in)
 		dispatch_event(ch, in);
 }
 
+bool
+dispatch_is_heartbeat(const struct inbound *in)
+{
+	return slice_is(in->topic, "phoenix") && slice_is(in->event, "heartbeat") && in->fault != FAULT_REF;
+}
+
 void
 dispatch_message(struct session *s, const struct inbound *in, bool binary, struct slice data)
 {
 	const char     *reason = fault_reason(s, in);
 	struct channel *ch;
 
-	if (slice_is(in->topic, "phoenix") && slice_is(in->event, "heartbeat") && in->fault != FAULT_REF) {
+	if (dispatch_is_heartbeat(in)) {
 		session_reply(s, null_token, in->ref, in->topic_token, true, channel_empty());
 		return;
 	}
@@ -373,6 +394,7 @@ dispatch_pending(struct session *s, struct list *pending)
 		struct pending_message *m = list_entry(link, struct pending_message, in_channel);
 		struct inbound		in;
 
+		s->pending_bytes -= m->n;
 		/* It was decoded when it came: it will be again. */
 		if (!s->closed && s->codec->decode(&in, m->binary, slice(m->data, m->n)) == 0)
 			dispatch_message(s, &in, m->binary, slice(m->data, m->n));

@@ -105,10 +105,13 @@ session_within_rate(struct session *s, const struct inbound *in)
 
 	if (wait == 0)
 		return true;
+	s->transport->pause(s, wait > PAUSE_MIN_MS ? wait : PAUSE_MIN_MS);
+	/* A heartbeat is answered ok, or the client would give the connection up. */
+	if (dispatch_is_heartbeat(in))
+		return true;
 	stats->rate_limited_total++;
 	n = snprintf(text, sizeof(text), "{\"reason\":\"rate_limited\",\"retry_after_ms\":%llu}", (unsigned long long)wait);
 	session_reply(s, in->join_ref, in->ref, in->topic_token, false, channel_json(slice(text, (size_t)n)));
-	s->transport->pause(s, wait > PAUSE_MIN_MS ? wait : PAUSE_MIN_MS);
 	return false;
 }
 

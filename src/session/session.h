@@ -62,6 +62,7 @@ struct session {
 	const struct addr	*peer;		/* borrowed from the transport */
 	struct bucket		 bucket;
 	uint32_t		 n_channels;
+	size_t			 pending_bytes;	/* of messages that wait for a join, in all channels */
 	bool			 expiring;	/* the connection's token: channels are warned of it */
 	bool			 expired;	/* and so it has: rejoins are refused */
 	bool			 closed;	/* session_close() was called: nothing is handled any more */

@@ -30,8 +30,8 @@ enum inbound_fault {
 struct inbound {
 	struct slice	join_ref;	/* JSON tokens as sent; "null" when absent */
 	struct slice	ref;
-	struct slice	topic_token;	/* as sent: to be echoed where the topic is not one of ours; "null" if that is over
-					   WIRE_MAX_ECHO or no UTF-8 */
+	struct slice	topic_token;	/* to be echoed: the topic with as few escapes as can be, or what was sent where that is no
+					   topic; "null" if that is over WIRE_MAX_ECHO or no UTF-8 */
 	struct slice	topic;		/* text; empty with FAULT_TOPIC and FAULT_TOPIC_TEXT */
 	struct slice	event;		/* text; empty with its fault */
 	struct slice	payload;	/* JSON text (null becomes {}), or raw bytes when binary; {} with its fault */

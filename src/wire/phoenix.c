@@ -91,6 +91,10 @@ set_topic_value(struct inbound *in, const struct phoenix_value *v)
 		inbound_fault(in, FAULT_TOPIC_TEXT);
 	else
 		inbound_set_topic(in, text);
+	/* There are clients that know no "\/": a topic that can be read is echoed without needless escapes. */
+	if (in->topic.n > 0 && in->topic.p == in->scratch.topic)
+		in->topic_token = slice(in->scratch.topic_token,
+		    (size_t)(json_quote_to(in->scratch.topic_token, in->topic) - in->scratch.topic_token));
 }
 
 void
