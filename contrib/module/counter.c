@@ -119,6 +119,20 @@ counter_changed(struct channel *ch)
 	channel_broadcast(ch, SLICE("changed"), channel_json(slice(text, (size_t)n)));
 }
 
+/* Whole numbers of up to 18 characters: no fraction, no exponent. The token was checked as JSON before we see it. */
+static bool
+parse_integer(struct slice token, long *out)
+{
+	char  text[20], *end;
+
+	if (token.n > 18)
+		return false;
+	memcpy(text, token.p, token.n);
+	text[token.n] = '\0';
+	*out = strtol(text, &end, 10);
+	return end > text && *end == '\0';
+}
+
 static int
 counter_add(struct channel *ch, struct slice by)
 {
@@ -126,12 +140,10 @@ counter_add(struct channel *ch, struct slice by)
 	char	       text[64];
 	long	       step = (long)channel_route_data(ch);
 
-	/* A number token ends where its digits do: JSON was checked before we see it. */
-	if (by.p != NULL && (by.n > 18 || sscanf(by.p, "%ld", &step) != 1)) {
+	if ((by.p != NULL && !parse_integer(by, &step)) || __builtin_add_overflow(m->counter->value, step, &m->counter->value)) {
 		channel_reply_error(ch, channel_json(SLICE("{\"reason\":\"invalid_payload\",\"field\":\"by\"}")));
 		return 0;
 	}
-	m->counter->value += step;
 	counter_changed(ch);
 	channel_reply_ok(ch, channel_json(counter_text(m, text, sizeof(text))));
 	return 0;

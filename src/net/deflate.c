@@ -17,6 +17,9 @@
 #define MAX_BITS	15
 #define MEM_LEVEL	8
 #define STEP		(16 * 1024)
+/* The receiver chooses the window, and zlib is slow with small ones: a MiB takes 55 ms at 9 bits, 9 ms at 12, 1.3 ms at 15. */
+#define FAST_WINDOW	12
+#define SLOW_MAX	(64 * 1024)	/* bytes; beyond, such a receiver gets the plain form */
 #define FIRST_CONTROL	8	/* opcode */
 
 /* What a flush ends in; taken off by who deflates, put on by who inflates (RFC 7692 section 7.2). */
@@ -128,6 +131,8 @@ deflate_frame(struct deflate *d, struct frame *plain, unsigned window_bits)
 	struct frame *f;
 
 	if (plain->head == 0 || plain->opcode >= FIRST_CONTROL)
+		return plain;
+	if (window_bits < FAST_WINDOW && frame_body_len(plain) > SLOW_MAX)
 		return plain;
 	for (f = plain->alt; f != NULL && f->window != window_bits; f = f->alt)
 		;

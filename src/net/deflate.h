@@ -15,7 +15,7 @@ struct deflate *deflate_new(int level);
 struct deflate *deflate_free(struct deflate *);
 /*
  * The form of `plain` for a receiver with that window: deflated once, then kept at plain->alt and shared (several windows form a chain). Borrowed: the plain frame owns it.
- * Returns `plain` itself where deflating does not make it smaller (remembered too).
+ * Returns `plain` itself where deflating does not make it smaller (remembered too), or would take too long.
  */
 struct frame *deflate_frame(struct deflate *, struct frame *plain, unsigned window_bits);
 /*

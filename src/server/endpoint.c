@@ -180,7 +180,8 @@ respond_dev_token(struct endpoint *e, struct http_conn *conn, const struct http_
 		respond_text(conn, 404, "tokens come from elsewhere: a key is configured\n");
 		return;
 	}
-	if (url_param(req->query, "user", &user) != 1 || user.n == 0 || user.n > 64) {
+	if (url_param(req->query, "user", &user) != 1 || user.n == 0 || user.n > 64 ||
+	    memchr(user.p, '\0', user.n) != NULL) {
 		respond_text(conn, 400, "expected ?user=NAME\n");
 		return;
 	}

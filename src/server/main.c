@@ -18,6 +18,7 @@
 #include "server/process.h"
 #include "server/token.h"
 
+#define STOP_SLACK_MS		5000	/* beyond what a drain may take, until the master kills a worker */
 #define DEV_TOKEN_SECONDS	(12 * 3600)
 
 extern char **environ;
@@ -121,7 +122,8 @@ serve_under_master(struct config_set *config)
 		code = node_bind(c, true, i > 0 ? &start.sockets[0] : NULL, &start.sockets[i], &why);
 	if (code == 0) {
 		announce(c, &start.sockets[0]);
-		code = master_run(&(struct master_options){ .workers = c->workers, .worker = serve_as_worker, .arg = &start });
+		code = master_run(&(struct master_options){ .workers = c->workers, .worker = serve_as_worker, .arg = &start,
+			.stop_ms = c->drain_ms + c->close_ms + STOP_SLACK_MS });
 	} else
 		complain(code, why);
 	for (unsigned i = 0; i < c->workers; i++)

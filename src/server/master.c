@@ -23,6 +23,7 @@
 
 #define EXIT_USAGE	2	/* of roostd, and not sysexits' */
 #define NEVER		UINT64_MAX
+#define HASTE_MS	5000	/* for workers that were told to stop at once */
 
 /* On cache lines of its own: each has another writer. */
 struct slot {
@@ -43,6 +44,7 @@ struct master {
 	struct worker	     *workers;
 	sigset_t	      signals;
 	bool		      stopping;		/* nobody is started any more */
+	uint64_t	      kill_at;		/* ms: who is left then is killed */
 	bool		      reloaded;		/* what we were started with is not the last word */
 	int		      result;
 };
@@ -199,6 +201,15 @@ master_reopen_log(void)
 }
 
 static void
+master_set_deadline(struct master *m, uint64_t ms)
+{
+	uint64_t at = clock_ms() + ms;
+
+	if (at < m->kill_at)
+		m->kill_at = at;
+}
+
+static void
 master_on_signal(struct master *m, const siginfo_t *info)
 {
 	int sig = info->si_signo;
@@ -209,7 +220,20 @@ master_on_signal(struct master *m, const siginfo_t *info)
 	if (sig == SIGUSR1)
 		master_reopen_log();
 	m->reloaded = m->reloaded || sig == SIGHUP;
+	if (is_stop(sig))
+		master_set_deadline(m, m->stopping ? HASTE_MS : m->options.stop_ms);
 	m->stopping = m->stopping || is_stop(sig);
+}
+
+/* A worker that hangs would keep us for ever. */
+static void
+master_kill_late(struct master *m, uint64_t now)
+{
+	if (now < m->kill_at)
+		return;
+	log_error("workers do not end: killed");
+	master_kill(m, SIGKILL);
+	m->kill_at = NEVER;
 }
 
 /* The codes of a fault that is still there at the next try. */
@@ -265,6 +289,7 @@ master_on_end(struct master *m, struct worker *w, int status)
 		log_error("worker %u (process %ld) %s at once: giving up", w->index, (long)pid, how);
 		m->result = code;
 		m->stopping = true;
+		master_set_deadline(m, HASTE_MS);
 		master_kill(m, SIGQUIT);
 		return;
 	}
@@ -314,7 +339,8 @@ master_next_start(const struct master *m)
 static void
 master_wait(struct master *m)
 {
-	uint64_t	due = master_next_start(m), now = clock_ms(), wait = due > now ? due - now : 0;
+	uint64_t	due = m->stopping ? m->kill_at : master_next_start(m);
+	uint64_t	now = clock_ms(), wait = due > now ? due - now : 0;
 	struct timespec ts = { .tv_sec = (time_t)(wait / 1000), .tv_nsec = (long)(wait % 1000) * 1000000 };
 	siginfo_t	info;
 	int		sig = sigtimedwait(&m->signals, &info, due != NEVER ? &ts : NULL);
@@ -323,6 +349,7 @@ master_wait(struct master *m)
 		master_reap(m);
 	else if (sig > 0)
 		master_on_signal(m, &info);
+	master_kill_late(m, clock_ms());
 }
 
 /* A SIGCHLD that our parent left ignored would let the dead go without telling us their codes. */
@@ -354,6 +381,8 @@ master_init(struct master *m, const struct master_options *o)
 	m->options.backoff_max_ms = o->backoff_max_ms > 0 ? o->backoff_max_ms : 10000;
 	m->options.settled_ms = o->settled_ms > 0 ? o->settled_ms : 60000;
 	m->options.early_ms = o->early_ms > 0 ? o->early_ms : 1000;
+	m->options.stop_ms = o->stop_ms > 0 ? o->stop_ms : 60000;
+	m->kill_at = NEVER;
 	for (unsigned i = 0; i < o->workers; i++)
 		m->workers[i] = (struct worker){ .index = i, .backoff = m->options.backoff_ms };
 }

@@ -17,6 +17,7 @@ struct master_options {
 	uint64_t	 backoff_max_ms;	/* 0 = 10 s */
 	uint64_t	 settled_ms;		/* who lived that long starts over with backoff_ms; 0 = 60 s */
 	uint64_t	 early_ms;		/* see below; 0 = 1 s */
+	uint64_t	 stop_ms;		/* from a stop signal until workers that are left are killed; 0 = 60 s */
 };
 
 /*

@@ -22,6 +22,7 @@
 #include "server/watch.h"
 #include "session/classes.h"
 
+#define HTTP_MAX_BODY		(1024 * 1024)	/* nothing takes a body yet: refusals come from the head */
 #define SPARE_DESCRIPTORS	64	/* beyond the clients': logs, listeners, the reserve */
 
 struct node {
@@ -155,7 +156,8 @@ node_configure(struct node *n, uint64_t connections)
 		.ping_ms = c->ping_interval_ms, .pong_ms = c->pong_timeout_ms, .close_ms = c->close_ms,
 	};
 	n->endpoint.http.options = (struct http_server_options){
-		.limits = { .head = c->http_max_head, .target = c->http_max_target, .fields = (unsigned)c->http_max_fields },
+		.limits = { .head = c->http_max_head, .target = c->http_max_target, .fields = (unsigned)c->http_max_fields,
+			.body = HTTP_MAX_BODY },
 		.handshake_ms = c->handshake_ms, .linger_ms = c->close_ms,
 	};
 	n->endpoint.options = (struct endpoint_options){

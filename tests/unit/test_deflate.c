@@ -242,6 +242,18 @@ frame_of(unsigned opcode, size_t n, bool noise)
 	return f;
 }
 
+/* Small windows make zlib slow: a large body goes plain to those who chose one. */
+START_TEST(large_body_is_plain_for_small_windows)
+{
+	struct frame *f = frame_new(1, 64 * 1024 + 1);
+
+	memset(frame_body(f), 'x', frame_body_len(f));
+	ck_assert_ptr_eq(deflate_frame(d, f, 11), f);
+	ck_assert_ptr_ne(deflate_frame(d, f, 12), f);
+	frame_unref(f);
+}
+END_TEST
+
 /* A form keeps to its window: a client that has no more than that can read it. */
 START_TEST(form_for_each_window)
 {
@@ -371,6 +383,7 @@ deflate_suite(void)
 	tcase_add_test(t, nothing_fits_in_nothing);
 	tcase_add_test(t, cut_messages);
 	tcase_add_test(t, final_block_ends_anywhere);
+	tcase_add_test(t, large_body_is_plain_for_small_windows);
 	tcase_add_test(t, form_for_each_window);
 	tcase_add_test(t, no_context_is_taken_over);
 	tcase_add_test(t, not_smaller_is_remembered);

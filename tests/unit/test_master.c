@@ -358,6 +358,26 @@ START_TEST(crash_while_stopping_is_told)
 }
 END_TEST
 
+/* Does not hear that it is to stop. */
+static int
+worker_deaf(unsigned index, void *arg)
+{
+	alarm(UNTIL_S);
+	signal(SIGTERM, SIG_IGN);
+	master_worker_ready();
+	tell('s', index);
+	await_signals();
+}
+
+START_TEST(deaf_worker_is_killed)
+{
+	run_master(&(struct master_options){ .workers = 1, .worker = worker_deaf, .stop_ms = 100 });
+	hear_this('s');
+	ck_assert_int_eq(stop_master(), 1);
+	ck_assert(log_has("workers do not end: killed"));
+}
+END_TEST
+
 START_TEST(dead_worker_is_started_again)
 {
 	struct note a, b, again;
@@ -816,6 +836,7 @@ master_suite(void)
 	tcase_add_test(t, code_of_a_worker_is_ours);
 	tcase_add_test(t, worker_without_handlers_stops_in_order);
 	tcase_add_test(t, crash_while_stopping_is_told);
+	tcase_add_test(t, deaf_worker_is_killed);
 	tcase_add_test(t, workers_die_with_the_master);
 	tcase_add_test(t, workers_of_another_user_die_with_the_master);
 	tcase_add_test(t, counters_are_shared_and_survive);
