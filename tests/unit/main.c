@@ -22,6 +22,7 @@
 	X(config) \
 	X(deflate) \
 	X(dispatch) \
+	X(drain) \
 	X(frame) \
 	X(http) \
 	X(http_server) \
@@ -55,6 +56,7 @@
 	X(units) \
 	X(url) \
 	X(utf8) \
+	X(websocket) \
 	X(wheel) \
 	X(ws) \
 	X(ws_handshake)

@@ -66,6 +66,7 @@ START_TEST(against_a_model)
 	autobuf struct buf model = { 0 };
 	char		   next = 0;
 
+	buf_room(&model, 1);
 	for (int step = 0; step < 3000; step++) {
 		if (rnd(&seed, 100) < (q.n < bound ? 60 : 30)) {
 			struct frame *f = frame_raw(rnd(&seed, 4) == 0 ? 0 : rnd(&seed, 50));
