@@ -20,6 +20,7 @@
 
 #define BACKLOG		4096
 #define UNACKED_MS	20000	/* a peer that acknowledges nothing for that long is gone */
+#define UNSENT_MAX	(128 * 1024)	/* bytes: what a slow peer has not room for waits with us, where it is counted */
 #define TELL_MS		10000	/* no more than one line about a shortage in that time */
 
 static const char BUSY[] =
@@ -306,6 +307,7 @@ listener_new(struct loop *loop, int fd, const struct addr_listen *addr, listener
 	if (addr->path[0] == '\0') {
 		set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 		set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKED_MS);
+		set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_MAX);
 		set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 	}
 	event_assign(&l->event, loop->base, fd, EV_READ | EV_PERSIST, listener_event, l);

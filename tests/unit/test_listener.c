@@ -174,6 +174,7 @@ START_TEST(tcp_is_accepted_as_promised)
 	ck_assert(fcntl(fd, F_GETFL) & O_NONBLOCK);
 	ck_assert_int_eq(option_of(fd, IPPROTO_TCP, TCP_NODELAY), 1);
 	ck_assert_int_eq(option_of(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 20000);
+	ck_assert_int_eq(option_of(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT), 128 * 1024);
 	ck_assert_int_eq(option_of(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
 	ck_assert_int_eq(getsockname(clients[0], (struct sockaddr *)&sa, &len), 0);
 	addr_from_sockaddr(&client, (struct sockaddr *)&sa);
