@@ -164,6 +164,7 @@ outq_clear_unsent(struct outq *q)
 {
 	unsigned keep = outq_begun(q);
 
+	q->lost = false;
 	for (unsigned i = keep; i < q->n; i++) {
 		struct frame *f = outq_at(q, i);
 

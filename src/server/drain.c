@@ -27,7 +27,7 @@ drain_evict(struct drain *d, uint64_t now)
 	if (d->evicting == 0) {
 		d->evicting = now;
 		d->total = set->n;
-		endpoint_close_doors(d->endpoint);
+		endpoint_close_doors(d->endpoint, false);
 		log_info("draining: %u clients to go", set->n);
 	}
 	d->closed += websockets_close_some(set, (unsigned)(drain_target(d, now) - d->closed), WS_RESTART, "draining");

@@ -28,11 +28,22 @@ door_on_gone(void *owner)
 	stats->connections--;
 }
 
+/* Takes a token for a handshake: 0, or the ms until there is one. */
+static uint64_t
+door_take(struct door *d)
+{
+	uint32_t rate = (uint32_t)d->endpoint->options.tls_handshakes;
+
+	return bucket_take(&d->handshakes, d->endpoint->loop->now, rate, rate);
+}
+
+/* The token that the last caller lacked is there now. */
 static void
 door_open_again(struct timer *t, uint64_t now)
 {
 	struct door *d = container_of(t, struct door, rest);
 
+	door_take(d);
 	if (d->listener != NULL)
 		listener_set_accepting(d->listener, true);
 }
@@ -42,8 +53,7 @@ static void
 door_pace(struct door *d)
 {
 	struct loop *loop = d->endpoint->loop;
-	uint32_t     rate = (uint32_t)d->endpoint->options.tls_handshakes;
-	uint64_t     wait = bucket_take(&d->handshakes, loop->now, rate, rate);
+	uint64_t     wait = door_take(d);
 
 	if (wait == 0)
 		return;
@@ -307,7 +317,7 @@ endpoint_init(struct endpoint *e, struct loop *loop, struct websockets *websocke
 void
 endpoint_done(struct endpoint *e)
 {
-	endpoint_close_doors(e);
+	endpoint_close_doors(e, true);
 	http_server_done(&e->http);
 	/* Connections point to their door, so the doors go last. */
 	list_each(link, &e->doors)
@@ -334,11 +344,13 @@ endpoint_listen(struct endpoint *e, int fd, const struct addr_listen *a, bool ad
 }
 
 void
-endpoint_close_doors(struct endpoint *e)
+endpoint_close_doors(struct endpoint *e, bool all)
 {
 	list_each(link, &e->doors) {
 		struct door *d = list_entry(link, struct door, in_endpoint);
 
+		if (d->admin && !all)
+			continue;
 		timer_stop(&d->rest);
 		d->listener = listener_free(d->listener, !e->keep_files);
 	}

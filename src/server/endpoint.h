@@ -70,8 +70,8 @@ void endpoint_init(struct endpoint *, struct loop *, struct websockets *);
 void endpoint_done(struct endpoint *);
 /* Takes a bound descriptor (listener_bind()). */
 void endpoint_listen(struct endpoint *, int fd, const struct addr_listen *, bool admin);
-/* No new connections from now on. */
-void endpoint_close_doors(struct endpoint *);
+/* No new clients from now on; whoever wants to look on may, unless `all`. */
+void endpoint_close_doors(struct endpoint *, bool all);
 
 /* The client's address: X-Forwarded-For's where the peer is a trusted proxy. */
 struct addr endpoint_client(const struct endpoint *, const struct http_conn *, const struct http_request *);

@@ -362,7 +362,7 @@ node_free(struct node *n)
 	if (n->loop != NULL) {
 		watch_done(&n->watch);
 		drain_done(&n->drain);
-		endpoint_close_doors(&n->endpoint);
+		endpoint_close_doors(&n->endpoint, true);
 		websockets_done(&n->websockets);
 		endpoint_done(&n->endpoint);
 		loop_end_turn(n->loop);

@@ -16,7 +16,7 @@ struct inbound;
 /* How bytes reach a session's client. */
 struct transport {
 	const char	*name;
-	/* Ends the connection with that code, after what is queued; idempotent. The session is told by session_done(), at the end of the turn or later. */
+	/* Ends the connection with that code, after what is queued; idempotent. It calls session_done() before it returns. */
 	void	(*close)(struct session *, unsigned code, const char *why);
 	/* Take nothing from the client for so long. */
 	void	(*pause)(struct session *, uint64_t ms);
