@@ -441,7 +441,9 @@ END_TEST
 
 START_TEST(who_says_too_much_is_not_heard)
 {
-	struct peer *p;
+	struct peer	  *p;
+	autobuf struct buf body = { 0 };
+	unsigned	   first;
 
 	bench.limits.message_rate = 1;
 	bench.limits.message_burst = 1;
@@ -450,8 +452,8 @@ START_TEST(who_says_too_much_is_not_heard)
 	says(p, FIN(WS_TEXT), HEARTBEAT);
 	hears(p, FIN(WS_TEXT), BEAT_REPLY);
 	says(p, FIN(WS_TEXT), "[null,\"1\",\"phoenix\",\"other\",{}]");
-	hears(p, FIN(WS_TEXT), "[null,\"1\",\"phoenix\",\"phx_reply\",{\"status\":\"error\",\"response\":"
-	    "{\"reason\":\"rate_limited\",\"retry_after_ms\":1000}}]");
+	ck_assert(next_frame(p, &first, &body));
+	ck_assert_ptr_nonnull(memmem(body.p, body.n, "rate_limited", 12));
 	says(p, FIN(WS_TEXT), HEARTBEAT);
 	turn(450);
 	/* Nor is it blamed for silence. */
