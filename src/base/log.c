@@ -32,6 +32,8 @@ static struct {
 	int		 fd;
 	bool		 polls;		/* a write to it might block */
 	bool		 torn;		/* what we wrote last does not end a line */
+	uid_t		 user;		/* whose a file of root becomes; 0 = it stays */
+	gid_t		 group;
 	uint64_t	 dropped;
 	uint64_t	 untold;	/* those of them that no line has told of yet */
 } logger = { .level = LOG_INFO_, .fd = STDERR_FILENO, .polls = true };
@@ -64,14 +66,35 @@ log_switch(int fd, char *file)
 	logger.torn = false;
 }
 
+/* What somebody else owns, or is no file, is as it is on purpose. */
+static int
+log_give_file(int fd)
+{
+	struct stat st;
+
+	if (logger.user == 0)
+		return 0;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_uid != 0 || fchown(fd, logger.user, logger.group) == 0)
+		return 0;
+	return -errno;
+}
+
 static int
 log_open_file(const char *file)
 {
-	int fd;
+	int fd, r;
 
 	/* O_NONBLOCK, as a FIFO may stand there; a regular file does not mind. */
 	fd = open(file, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	r = log_give_file(fd);
+	if (r == 0)
+		return fd;
+	close(fd);
+	return r;
 }
 
 int
@@ -100,6 +123,14 @@ log_reopen(void)
 		return fd;
 	log_switch(fd, xstrdup(logger.file));
 	return 0;
+}
+
+int
+log_give(uid_t user, gid_t group)
+{
+	logger.user = user;
+	logger.group = group;
+	return logger.file != NULL ? log_give_file(logger.fd) : 0;
 }
 
 void

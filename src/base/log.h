@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum log_level { LOG_ERROR_, LOG_WARN_, LOG_INFO_, LOG_DEBUG_ };
 
@@ -20,6 +21,8 @@ struct log_options {
 int log_open(const struct log_options *);
 /* Opens the same file again, after rotation. Returns 0 or -errno, as log_open(). */
 int log_reopen(void);
+/* For root: a log file of its own becomes that user's, who is to open it again; now, and whenever it is opened. Returns 0 or -errno. */
+int log_give(uid_t, gid_t);
 void log_close(void);
 bool log_wants(enum log_level);
 /* Lines dropped so far. */

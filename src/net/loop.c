@@ -107,25 +107,18 @@ loop_clock(const struct loop *l)
  * Time in which we stood still does not count, or all who spoke to us meanwhile would be found silent before they are
  * heard.
  */
-static uint64_t
-loop_forgive(struct loop *l, uint64_t late)
-{
-	if (late >= STOOD_MS)
-		l->stood += late;
-	return late;
-}
-
 void
 loop_awake(struct loop *l)
 {
-	uint64_t now;
-
 	if (l->awake)
 		return;
 	l->awake = true;
-	now = loop_clock(l);
-	l->late = loop_forgive(l, now > l->wake_at ? now - l->wake_at : 0);
 	l->now = loop_clock(l);
+	l->late = l->now > l->wake_at ? l->now - l->wake_at : 0;
+	if (l->late < STOOD_MS)
+		return;
+	l->stood += l->late;
+	l->now -= l->late;
 }
 
 /* The longest that anyone had to wait for us lately: a long turn, or a wake-up that came late. */
@@ -182,7 +175,7 @@ loop_turn(struct loop *l, bool wait)
 	event_base_loop(l->base, EVLOOP_ONCE | (wait ? 0 : EVLOOP_NONBLOCK));
 	loop_awake(l);
 	loop_end_turn(l);
-	took = loop_forgive(l, loop_clock(l) - l->now);
+	took = loop_clock(l) - l->now;
 	stats->loop_turns_total++;
 	loop_note_lag(l, l->now, took > l->late ? took : l->late);
 }

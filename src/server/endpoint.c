@@ -7,13 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "auth/token.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stats.h"
 #include "net/proxied.h"
 #include "net/url.h"
-#include "server/token.h"
 
 #define DEV_TOKEN_SECONDS	(12 * 3600)
 

@@ -4,10 +4,10 @@
 #ifndef SERVER_ENDPOINT_H
 #define SERVER_ENDPOINT_H
 
+#include "auth/auth.h"
 #include "net/http_server.h"
 #include "net/listener.h"
 #include "net/tls.h"
-#include "server/auth.h"
 #include "server/census.h"
 #include "server/origin.h"
 #include "server/pages.h"

@@ -8,6 +8,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "auth/token.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -16,7 +17,6 @@
 #include "server/node.h"
 #include "server/parts.h"
 #include "server/process.h"
-#include "server/token.h"
 
 #define STOP_SLACK_MS		5000	/* beyond what a drain may take, until the master kills a worker */
 #define DEV_TOKEN_SECONDS	(12 * 3600)
@@ -163,6 +163,12 @@ check(struct config_set *config)
 	return 0;
 }
 
+static bool
+is_forbidden(int error)
+{
+	return error == -EACCES || error == -EPERM;
+}
+
 /* 0, or the exit code. The file stays open, and locked, as long as we live. */
 static int
 take_pid_file(const struct config *c)
@@ -175,7 +181,22 @@ take_pid_file(const struct config *c)
 	if (r >= 0)
 		return 0;
 	log_error("%s: %s", c->pid_file, r == -EWOULDBLOCK ? "another roostd runs with this file" : strerror(-r));
-	return r == -EACCES || r == -EPERM ? EX_NOPERM : EX_OSERR;
+	return is_forbidden(r) ? EX_NOPERM : EX_OSERR;
+}
+
+/* 0, or the exit code. */
+static int
+open_log(const struct config *c)
+{
+	int r = parts_log_open(c);
+
+	if (r < 0)
+		return is_forbidden(r) ? EX_NOPERM : EX_CONFIG;
+	r = process_give_log(c->user);
+	if (r == 0)
+		return 0;
+	log_error("user %s: %s", c->user, r == -ENOENT ? "there is none of that name" : strerror(-r));
+	return is_forbidden(r) ? EX_NOPERM : EX_CONFIG;
 }
 
 static int
@@ -184,8 +205,8 @@ run(struct config_set *config)
 	const struct config *c = config_get(config);
 	int		     r = take_pid_file(c);
 
-	if (parts_log_open(c) < 0)
-		r = EX_CONFIG;
+	if (r == 0)
+		r = open_log(c);
 	if (r != 0) {
 		config_free(config);
 		return r;

@@ -4,7 +4,7 @@
 #ifndef SERVER_NODE_H
 #define SERVER_NODE_H
 
-#include "server/config.h"
+#include "config/config.h"
 
 struct node;
 

@@ -4,9 +4,9 @@
 #ifndef SERVER_PARTS_H
 #define SERVER_PARTS_H
 
+#include "auth/auth.h"
+#include "config/config.h"
 #include "net/tls.h"
-#include "server/auth.h"
-#include "server/config.h"
 #include "server/origin.h"
 #include "server/pages.h"
 #include "session/routes.h"

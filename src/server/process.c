@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 
 static void *
@@ -64,17 +65,37 @@ process_prepare(void)
 	process_teach_libraries();
 }
 
+/* NULL in, or "": NULL out. */
+static int
+find_user(const char *name, struct passwd **pw)
+{
+	*pw = NULL;
+	if (name == NULL || name[0] == '\0')
+		return 0;
+	errno = 0;
+	*pw = getpwnam(name);
+	if (*pw == NULL)
+		return errno != 0 ? -errno : -ENOENT;
+	return 0;
+}
+
+int
+process_give_log(const char *user)
+{
+	struct passwd *pw;
+	int	       r = find_user(user, &pw);
+
+	return r < 0 || pw == NULL ? r : log_give(pw->pw_uid, pw->pw_gid);
+}
+
 int
 process_become(const char *user)
 {
 	struct passwd *pw;
+	int	       r = find_user(user, &pw);
 
-	if (user == NULL || user[0] == '\0')
-		return 0;
-	errno = 0;
-	pw = getpwnam(user);
-	if (pw == NULL)
-		return errno != 0 ? -errno : -ENOENT;
+	if (r < 0 || pw == NULL)
+		return r;
 	if (initgroups(pw->pw_name, pw->pw_gid) < 0 || setgid(pw->pw_gid) < 0 || setuid(pw->pw_uid) < 0)
 		return -errno;
 	/* The way back must be closed. */

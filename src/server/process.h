@@ -9,6 +9,8 @@
  * allocate as base/mem.h does. To be called first of all.
  */
 void process_prepare(void);
+/* The log becomes the file of the user that we are to become. 0; -ENOENT = there is no such user; or -errno. */
+int process_give_log(const char *user);
 /* Becomes that user (its groups too) and gives up the way back. 0, or -errno; NULL or "" changes nothing. */
 int process_become(const char *user);
 /* No new privileges for us or what we start, and no core dumps with keys in them. */

@@ -8,9 +8,9 @@
 #include <openssl/hmac.h>
 #include <stdlib.h>
 
+#include "auth/auth.h"
 #include "base/b64.h"
 #include "base/buf.h"
-#include "server/auth.h"
 
 #define SECRET	"0123456789abcdef0123456789abcdef"
 #define NOW_MS	INT64_C(1700000000000)

@@ -14,10 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "auth/auth.h"
 #include "base/b64.h"
 #include "base/buf.h"
 #include "base/mem.h"
-#include "server/auth.h"
 
 Suite *auth_suite(void);
 

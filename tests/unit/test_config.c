@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "server/config_internal.h"
+#include "config/config_internal.h"
 
 Suite *config_suite(void);
 

@@ -140,10 +140,12 @@ END_TEST
 START_TEST(one_frame_for_all_of_a_format)
 {
 	struct hearer *a = joins(0, "a"), *b = joins(1, "a"), *old, *stranger = joins(3, "b");
+	uint64_t       frames = stats->frames_out_total;
 
 	hearers[2].sub.codec = &codec_phoenix_v1;
 	old = joins(2, "a");
 	ck_assert_uint_eq(say("a", "x", NULL), 3);
+	ck_assert_uint_eq(stats->frames_out_total, frames + 3);
 	got_text(a, "[null,null,\"a\",\"x\",{\"a\":1}]");
 	ck_assert_ptr_eq(got(a), got(b));
 	ck_assert_uint_eq(got(a)->refs, 2);
@@ -174,6 +176,7 @@ END_TEST
 START_TEST(a_format_that_cannot)
 {
 	struct hearer *old, *new = joins(1, "a");
+	uint64_t       frames;
 	struct topic  *t = hub_topic(&hub, SLICE("a"));
 	struct message m = { .kind = MESSAGE_BROADCAST, .topic_token = t->token, .event = SLICE("x"), .payload = SLICE("\x05"), .binary = true };
 
@@ -182,8 +185,10 @@ START_TEST(a_format_that_cannot)
 	ck_assert_uint_eq(hub_deliver(&hub, t, &m, NULL), 1);
 	ck_assert_ptr_null(got(old));
 	ck_assert_ptr_nonnull(got(new));
+	frames = stats->frames_out_total;
 	ck_assert(!hub_send(&hub, &old->out, old->sub.codec, &m));
 	ck_assert(hub_send(&hub, &old->out, &codec_phoenix_v2, &m));
+	ck_assert_uint_eq(stats->frames_out_total, frames + 1);
 	message_done(&m);
 }
 END_TEST
@@ -221,6 +226,8 @@ START_TEST(many_come_and_go)
 	for (int i = 1; i < MAX_HEARERS; i++)
 		hub_unsubscribe(&hub, &hearers[i].sub);
 	ck_assert_uint_eq(say("a", "x", NULL), 1);
+	/* A topic that was big once does not stay so. */
+	ck_assert_uint_lt(hub_topic(&hub, SLICE("a"))->lanes[CODEC_PHOENIX_V2].cap, 64);
 }
 END_TEST
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "base/stats.h"
 #include "pubsub/pubsub.h"
 
 Suite *pubsub_suite(void);
@@ -102,18 +103,24 @@ END_TEST
 
 START_TEST(local_hearers_come_first)
 {
+	uint64_t broadcasts = stats->broadcasts_total;
+
 	hub_subscribe(&ps.hub, &hearer, SLICE("a"));
 	told[0] = '\0';
 	ck_assert_int_eq(pubsub_broadcast(&ps, SLICE("a"), SLICE("x"), SLICE("{}"), false, NULL), 0);
 	ck_assert_int_eq(pubsub_broadcast(&ps, SLICE("a"), SLICE("x"), SLICE("\x05"), true, &hearer), 0);
 	ck_assert_str_eq(told, "publish a x {} after 1;publish a x \x05 binary after 1;");
+	ck_assert_uint_eq(stats->broadcasts_total, broadcasts + 2);
 }
 END_TEST
 
 START_TEST(others_may_hear_what_nobody_here_does)
 {
+	uint64_t broadcasts = stats->broadcasts_total;
+
 	ck_assert_int_eq(pubsub_broadcast(&ps, SLICE("b"), SLICE("x"), SLICE("{}"), false, NULL), 0);
 	ck_assert_str_eq(told, "publish b x {} after 0;");
+	ck_assert_uint_eq(stats->broadcasts_total, broadcasts + 1);
 }
 END_TEST
 

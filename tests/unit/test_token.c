@@ -5,9 +5,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "auth/auth.h"
+#include "auth/token.h"
 #include "base/b64.h"
-#include "server/auth.h"
-#include "server/token.h"
 
 Suite *token_suite(void);
 

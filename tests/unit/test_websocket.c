@@ -501,8 +501,9 @@ START_TEST(a_whole_queue_is_the_end)
 {
 	struct peer *p = open_echo();
 
-	clogs(p, QUEUE + 20000);
-	assert_frame_and_close(p, QUEUE + 20000);
+	clogs(p, 30000);
+	clogs(p, QUEUE);
+	assert_frame_and_close(p, 30000);
 	is_gone(p);
 }
 END_TEST
@@ -530,6 +531,7 @@ START_TEST(a_stall_is_the_end)
 	struct peer *p = open_echo();
 
 	clogs(p, 20000);
+	clogs(p, 10000);
 	turn(9500);
 	ck_assert_uint_eq(stats->slow_consumer_total, 0);
 	turn(600);
@@ -640,10 +642,12 @@ START_TEST(we_close_and_hear_nothing)
 	struct peer *p = open_echo();
 
 	websockets_close_some(&set, 1, WS_RESTART, "test");
-	turn(4900);
+	turn(0);
 	hears_close(p, WS_RESTART);
+	says(p, FIN(WS_TEXT), "too late");
+	turn(4800);
 	hears_nothing(p);
-	turn(200);
+	turn(300);
 	hears_the_end(p);
 	is_gone(p);
 }
@@ -653,10 +657,11 @@ START_TEST(we_close_a_client_that_flushes_late)
 {
 	struct peer *p = open_echo();
 
-	clogs(p, 20000);
+	/* So much that it is not heard any more. */
+	clogs(p, QUEUE / 2 + 20000);
 	websockets_close_some(&set, 1, WS_RESTART, "test");
 	turn(3000);
-	ck_assert_uint_gt(drain_all(p), 20000);
+	ck_assert_uint_gt(drain_all(p), QUEUE / 2);
 	says_close(p, SLICE(""));
 	hears_the_end(p);
 	is_gone(p);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "server/config_internal.h"
+#include "config/config_internal.h"
 
 static void
 dump_secret(const char *value, struct buf *out)

@@ -3,7 +3,7 @@
  * a secret, unless it looks like a public key in another coat: a public text taken for a secret would let
  * anyone sign.
  */
-#include "server/auth_key.h"
+#include "auth/auth_key.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /*
  * Compact tokens: three parts in base64url, of which the first two are JSON objects.
  */
-#include "server/jws.h"
+#include "auth/jws.h"
 
 #include <errno.h>
 

@@ -3,8 +3,8 @@
  * flags; the later ones win. There is no global configuration: each module gets its own part of struct
  * config.
  */
-#ifndef SERVER_CONFIG_H
-#define SERVER_CONFIG_H
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
 
 #include <stdbool.h>
 #include <stdint.h>

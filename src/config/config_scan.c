@@ -11,7 +11,7 @@
 #include <errno.h>
 
 #include "base/mem.h"
-#include "server/config_internal.h"
+#include "config/config_internal.h"
 
 #define MAX_DEPTH	4	/* sections in sections */
 

@@ -7,7 +7,7 @@
 #include <sysexits.h>
 
 #include "base/mem.h"
-#include "server/config_internal.h"
+#include "config/config_internal.h"
 
 #define MAX_SHOWN	80	/* bytes of somebody's text in a message */
 

@@ -4,7 +4,7 @@
 #include <limits.h>
 
 #include "base/mem.h"
-#include "server/config_internal.h"
+#include "config/config_internal.h"
 
 #define MAX_NAME	64
 

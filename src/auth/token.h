@@ -1,8 +1,8 @@
 /*
  * Minting of tokens: for the development server, which prints one, for the control tool and for tests.
  */
-#ifndef SERVER_TOKEN_H
-#define SERVER_TOKEN_H
+#ifndef AUTH_TOKEN_H
+#define AUTH_TOKEN_H
 
 #include <stdint.h>
 

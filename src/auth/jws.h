@@ -2,10 +2,10 @@
  * The compact form of a signed token (RFC 7515) taken apart, strictly and before anything is verified. What
  * the header says is a question to our key table, never an instruction.
  */
-#ifndef SERVER_JWS_H
-#define SERVER_JWS_H
+#ifndef AUTH_JWS_H
+#define AUTH_JWS_H
 
-#include "server/auth.h"
+#include "auth/auth.h"
 
 /* The slices point into the arrays: not to be copied. */
 struct jws {

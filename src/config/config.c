@@ -1,13 +1,13 @@
 /*
  * The configuration as a whole: defaults, then the file, then variables, then flags.
  */
-#include "server/config.h"
+#include "config/config.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "server/config_internal.h"
+#include "config/config_internal.h"
 
 struct config_origin *
 config_origin(const struct config_set *set, const struct config_option *o)

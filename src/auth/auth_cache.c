@@ -2,7 +2,7 @@
  * The cache is bounded twice: by entries, and by the bytes of their tokens, as a client chooses how long a
  * token is (within what its issuer signs).
  */
-#include "server/auth_cache.h"
+#include "auth/auth_cache.h"
 
 #include <stdlib.h>
 

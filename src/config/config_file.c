@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "server/config_reader.h"
+#include "config/config_reader.h"
 
 #define MAX_FILE	((size_t)1 << 20)
 

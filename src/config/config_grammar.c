@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "server/config_reader.h"
+#include "config/config_reader.h"
 
 static cfg_opt_t
 value_grammar(const char *name, bool is_list, cfg_callback_t on_value)

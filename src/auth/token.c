@@ -1,13 +1,13 @@
 /*
  * Tokens made with libjwt's encoder.
  */
-#include "server/token.h"
+#include "auth/token.h"
 
 #include <jwt.h>
 #include <limits.h>
 #include <stdlib.h>
 
-#include "server/auth.h"
+#include "auth/auth.h"
 
 static void
 token_autofree(jwt_t **jwt)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "server/config_reader.h"
+#include "config/config_reader.h"
 #include "session/routes.h"
 
 struct config_reader *config_reading;

@@ -1,12 +1,12 @@
 /*
  * The keys of tokens, read and judged once: each comes out with the one algorithm that it is good for.
  */
-#ifndef SERVER_AUTH_KEY_H
-#define SERVER_AUTH_KEY_H
+#ifndef AUTH_AUTH_KEY_H
+#define AUTH_AUTH_KEY_H
 
 #include <jwt.h>
 
-#include "server/auth.h"
+#include "auth/auth.h"
 
 /* The algorithm of exactly that name; JWT_ALG_INVAL for "none" and whatever we do not know. */
 jwt_alg_t auth_alg(struct slice name);

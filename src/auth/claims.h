@@ -2,8 +2,8 @@
  * What a verified token claims (RFC 7519, 4.1): read strictly, and judged against the configuration and the
  * clock.
  */
-#ifndef SERVER_CLAIMS_H
-#define SERVER_CLAIMS_H
+#ifndef AUTH_CLAIMS_H
+#define AUTH_CLAIMS_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -2,16 +2,16 @@
  * Takes a token apart, chooses the key, has libjwt verify the signature, and reads the claims. libjwt 1
  * believes the token about the algorithm and takes no notice of time, so both are settled here.
  */
-#include "server/auth.h"
+#include "auth/auth.h"
 
 #include <errno.h>
 #include <openssl/err.h>
 #include <stdlib.h>
 
+#include "auth/auth_cache.h"
+#include "auth/auth_key.h"
+#include "auth/jws.h"
 #include "base/mem.h"
-#include "server/auth_cache.h"
-#include "server/auth_key.h"
-#include "server/jws.h"
 
 #define SPAN_MAX	(INT64_MAX / 8)	/* ms: as good as for ever, and sums do not overflow */
 

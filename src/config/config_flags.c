@@ -7,7 +7,7 @@
 #include <sysexits.h>
 
 #include "base/mem.h"
-#include "server/config_internal.h"
+#include "config/config_internal.h"
 
 #define EX_FLAGS	2	/* bad usage */
 #define FIRST_OPTION	512	/* getopt's code for the long flag of config_options[0] */

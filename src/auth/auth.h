@@ -1,8 +1,8 @@
 /*
  * Tokens: JWT (RFC 7519) verified with libjwt under keys whose algorithm the configuration fixes; never the token.
  */
-#ifndef SERVER_AUTH_H
-#define SERVER_AUTH_H
+#ifndef AUTH_AUTH_H
+#define AUTH_AUTH_H
 
 #include "session/identity.h"
 

@@ -1,14 +1,14 @@
 /*
  * What the files of the configuration share: the table of options, their values, and who gave them.
  */
-#ifndef SERVER_CONFIG_INTERNAL_H
-#define SERVER_CONFIG_INTERNAL_H
+#ifndef CONFIG_CONFIG_INTERNAL_H
+#define CONFIG_CONFIG_INTERNAL_H
 
 #include <stddef.h>
 #include <sys/stat.h>
 
 #include "base/slice.h"
-#include "server/config.h"
+#include "config/config.h"
 
 enum config_type {
 	CONFIG_STRING,

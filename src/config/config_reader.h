@@ -1,12 +1,12 @@
 /*
  * Between the files that read a configuration file with libconfuse.
  */
-#ifndef SERVER_CONFIG_READER_H
-#define SERVER_CONFIG_READER_H
+#ifndef CONFIG_CONFIG_READER_H
+#define CONFIG_CONFIG_READER_H
 
 #include <confuse.h>
 
-#include "server/config_internal.h"
+#include "config/config_internal.h"
 
 /* One reading of one file. */
 struct config_reader {

@@ -2,12 +2,12 @@
  * Tokens verified lately, by their full text: when all clients come back at once, they cost no signatures.
  * The oldest go first.
  */
-#ifndef SERVER_AUTH_CACHE_H
-#define SERVER_AUTH_CACHE_H
+#ifndef AUTH_AUTH_CACHE_H
+#define AUTH_AUTH_CACHE_H
 
+#include "auth/claims.h"
 #include "base/list.h"
 #include "base/map.h"
-#include "server/claims.h"
 #include "session/identity.h"
 
 /* An entry is in the map and in the list, or not at all. */

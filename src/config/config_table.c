@@ -4,8 +4,8 @@
  */
 #include <ctype.h>
 
+#include "config/config_internal.h"
 #include "net/http.h"
-#include "server/config_internal.h"
 
 #ifndef PKGDATADIR
 #define PKGDATADIR "/usr/local/share/roost"

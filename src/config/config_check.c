@@ -7,7 +7,7 @@
 #include <sysexits.h>
 
 #include "base/mem.h"
-#include "server/config_internal.h"
+#include "config/config_internal.h"
 
 /* With the place that set the option, if one did. */
 static int __attribute__((format(printf, 4, 5)))

@@ -2,11 +2,11 @@
  * Claims by name. A claim that we read must be there once, as two readers of one token could differ about
  * the second.
  */
-#include "server/claims.h"
+#include "auth/claims.h"
 
 #include <errno.h>
 
-#include "server/auth.h"
+#include "auth/auth.h"
 #include "wire/json.h"
 
 #define SECONDS_MAX	253402300799	/* the end of the year 9999 */
