@@ -211,14 +211,13 @@ hub_deliver_intercepting(struct hub *h, struct topic *t, struct message *m, cons
 unsigned
 hub_deliver(struct hub *h, struct topic *t, struct message *m, const struct subscriber *except)
 {
-	static const struct codec *const codecs[] = { &codec_phoenix_v1, &codec_phoenix_v2 };
 	unsigned sent = 0;
 
-	for (unsigned i = 0; i < sizeof(codecs) / sizeof(codecs[0]); i++) {
-		const struct hub_lane *lane = &t->lanes[codecs[i]->id];
+	for (const struct codec *const *codec = codecs; *codec != NULL; codec++) {
+		const struct hub_lane *lane = &t->lanes[(*codec)->id];
 		struct frame	      *f;
 
-		if (lane->n == 0 || (f = message_frame(m, codecs[i])) == NULL)
+		if (lane->n == 0 || (f = message_frame(m, *codec)) == NULL)
 			continue;
 		sent += hub_deliver_lane(h, lane, f, except);
 	}

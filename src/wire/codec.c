@@ -3,6 +3,8 @@
  */
 #include "wire/codec.h"
 
+const struct codec *const codecs[] = { &codec_phoenix_v1, &codec_phoenix_v2, NULL };
+
 static inline bool
 is_digit(char c)
 {
