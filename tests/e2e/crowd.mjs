@@ -162,6 +162,7 @@ export async function probe(at, { topic = "room:probe", every = 10 } = {}) {
 	const failed = once(worker, "error").then(([e]) => { throw e; });
 
 	failed.catch(() => {});
+	worker.unref();
 	await within(Promise.race([once(worker, "message"), failed]), "the probe to start");
 	return {
 		async stop() {
