@@ -38,6 +38,9 @@ static const struct {
 	{ "[\"2\",\"3\",\"room:a\",\"phx_leave\",{}]", NULL },
 	{ "[\"1\",\"3\",\"room:a\",\"phx_reply\",{}]", REPLY("\"1\"", "\"3\"", "room:a", REASON("unknown_event")) },
 	{ "[\"1\",\"3\",\"room:a\",\"presence_diff\",{}]", REPLY("\"1\"", "\"3\"", "room:a", REASON("unknown_event")) },
+	{ "[\"1\",\"3\",\"room:a\",\"presence_state\",{}]", REPLY("\"1\"", "\"3\"", "room:a", REASON("unknown_event")) },
+	{ "[\"1\",\"3\",\"room:a\",\"token_expiring\",{}]", REPLY("\"1\"", "\"3\"", "room:a", REASON("unknown_event")) },
+	{ "[\"1\",\"3\",\"room:a\",\"system\",{}]", REPLY("\"1\"", "\"3\"", "room:a", REASON("unknown_event")) },
 	{ "[\"1\",\"3\",\"room:a\",\"pusher_internal:x\",{}]", REPLY("\"1\"", "\"3\"", "room:a", REASON("unknown_event")) },
 	{ "[\"1\",\"3\",\"room:a\",5,{}]", REPLY("\"1\"", "\"3\"", "room:a", REASON("unknown_event")) },
 	{ "[\"1\",\"3\",\"room:a\",\"echo\",\"x\"]",
@@ -334,12 +337,19 @@ START_TEST(only_so_much_waits)
 	channel_accept(probe_channel, channel_empty());
 	client_forgets(c);
 
+	/* A client has so many bytes in all: what is handled makes room. */
 	client_says(c, "[\"20\",\"20\",\"room:b\",\"phx_join\",{}]");
-	big[strcspn(big, "a")] = 'b';
+	client_says(c, "[\"21\",\"21\",\"room:a\",\"phx_join\",{}]");
+	client_forgets(c);
 	client_says(c, big);
 	client_hears_nothing(c);
+	big[strcspn(big, "a")] = 'b';
 	client_says(c, big);
 	client_hears(c, REPLY("\"1\"", "\"10\"", "room:b", REASON("join_pending")));
+	channel_refuse(probe_channel, channel_empty());
+	client_forgets(c);
+	client_says(c, big);
+	client_hears_nothing(c);
 }
 END_TEST
 
@@ -436,6 +446,40 @@ timer_fails(struct channel *ch, int timer)
 	return -1;
 }
 
+static int
+timer_refuses(struct channel *ch, int timer)
+{
+	channel_refuse(ch, channel_json(SLICE("{\"reason\":\"no\"}")));
+	note("still here;");
+	return 0;
+}
+
+/* The class goes on as if nothing were: the channel is over when its callback is. */
+START_TEST(refused_within_a_timer)
+{
+	struct client *c = waiting();
+
+	probe.handle_info = timer_refuses;
+	client_says(c, "[\"1\",\"2\",\"room:a\",\"echo\",{}]");
+	channel_set_timer(probe_channel, 0, 100);
+	pass(200);
+	client_hears(c, REPLY("\"1\"", "\"1\"", "room:a", REASON("no")));
+	client_hears(c, REPLY("null", "\"2\"", "room:a", REASON("unmatched topic")));
+	noted("still here;leave refused;");
+}
+END_TEST
+
+START_TEST(the_protocols_own_topic)
+{
+	struct client *c = client_v2();
+
+	bench_route("*", NULL);
+	client_joins(c, "1", "anything");
+	client_says(c, "[\"2\",\"2\",\"phoenix\",\"phx_join\",{}]");
+	client_hears(c, REPLY("null", "\"2\"", "phoenix", REASON("unmatched topic")));
+}
+END_TEST
+
 START_TEST(a_timer_fails_while_it_waits)
 {
 	struct client *c = waiting();
@@ -499,6 +543,8 @@ dispatch_suite(void)
 	tcase_add_test(w, the_connection_goes_while_it_waits);
 	tcase_add_test(w, waiting_joins_count);
 	tcase_add_test(w, accepted_and_left_within_a_timer);
+	tcase_add_test(w, refused_within_a_timer);
+	tcase_add_test(w, the_protocols_own_topic);
 	tcase_add_test(w, a_timer_fails_while_it_waits);
 	tcase_add_test(w, later_is_not_now);
 	suite_add_tcase(s, w);

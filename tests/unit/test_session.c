@@ -273,6 +273,11 @@ START_TEST(more_messages_than_the_rate)
 	client_hears(c, REPLY("\"1\"", "\"3\"", "room:a", "{\"status\":\"error\",\"response\":{\"reason\":\"rate_limited\",\"retry_after_ms\":100}}"));
 	client_hears_nothing(c);
 	ck_assert_uint_eq(c->paused, 100);
+	/* A heartbeat is not refused, but it is no way to be heard either. */
+	c->paused = 0;
+	client_says(c, "[null,\"1\",\"phoenix\",\"heartbeat\",{}]");
+	client_hears(c, REPLY("null", "\"1\"", "phoenix", OK));
+	ck_assert_uint_eq(c->paused, 100);
 	pass(100);
 	client_says(c, "[\"1\",\"4\",\"room:a\",\"echo\",{}]");
 	client_hears(c, REPLY("\"1\"", "\"4\"", "room:a", OK));
@@ -339,6 +344,28 @@ START_TEST(one_rate_for_all_connections_of_a_user)
 	client_hears(a, TAKEN("2"));
 	client_says(b, SAY("3", "echo"));
 	client_hears(b, LATER("3", "1000"));
+}
+END_TEST
+
+/* Who has no name is told by the address; a port is no address. */
+START_TEST(rates_of_the_nameless)
+{
+	static const struct rate one = { 1, 1000 };
+	struct client *c[3];
+
+	bench_route("limited:*", &one);
+	bench.routes->items[bench.routes->n - 1]->public = true;
+	for (int i = 0; i < 3; i++) {
+		c[i] = client_new(&codec_phoenix_v2, "", 0);
+		c[i]->peer = (struct addr){ .family = AF_INET, .port = (uint16_t)(1000 + i), .ip = { 10, 0, 0, i == 2 } };
+		client_joins(c[i], "1", "limited:a");
+	}
+	client_says(c[0], SAY("2", "echo"));
+	client_hears(c[0], TAKEN("2"));
+	client_says(c[1], SAY("3", "echo"));
+	client_hears(c[1], LATER("3", "1000"));
+	client_says(c[2], SAY("4", "echo"));
+	client_hears(c[2], TAKEN("4"));
 }
 END_TEST
 
@@ -422,6 +449,7 @@ session_suite(void)
 	tcase_add_test(r, more_messages_than_the_rate);
 	tcase_add_test(r, more_events_than_the_rate);
 	tcase_add_test(r, one_rate_for_all_connections_of_a_user);
+	tcase_add_test(r, rates_of_the_nameless);
 	tcase_add_test(r, what_the_class_refuses_does_not_count);
 	tcase_add_test(r, the_rates_of_all_routes);
 	suite_add_tcase(s, r);
