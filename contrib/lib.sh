@@ -61,6 +61,8 @@ configured() {
 	say "configure $* (in $dir)"
 	rm -f "$dir/flags"
 	(cd "$dir" && "$top/configure" "$@" >configure.out 2>&1) || { tail -20 "$dir/configure.out" >&2; die "configure failed: see $dir/config.log"; }
+	# Objects do not depend on the flags that they were made with.
+	make -C "$dir" -s clean
 	echo "$*" >"$dir/flags"
 }
 
