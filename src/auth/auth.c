@@ -194,14 +194,3 @@ auth_verify(struct auth *a, struct slice token, int64_t now, struct identity **w
 	*why = refusal;
 	return -EACCES;
 }
-
-int64_t
-auth_seconds_left(const struct auth *a, const struct identity *who, int64_t now)
-{
-	int64_t left;
-
-	if (who->expires > SPAN_MAX / 1000)
-		return INT64_MAX / 1000;
-	left = who->expires * 1000 + a->clock.leeway - now;
-	return left > 0 ? (left + 999) / 1000 : 0;
-}

@@ -40,7 +40,5 @@ struct auth *auth_free(struct auth *);
  * The cache is keyed by a hash of the whole token and compared in full; `exp` and `nbf` are checked on each use.
  */
 int auth_verify(struct auth *, struct slice token, int64_t now, struct identity **who, const char **why);
-/* Whole seconds from `now` until the token is no longer taken, leeway included (0 = now; INT64_MAX/1000 = never). */
-int64_t auth_seconds_left(const struct auth *, const struct identity *, int64_t now);
 
 #endif

@@ -70,8 +70,8 @@ is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
-static struct slice
-trim(struct slice s)
+struct slice
+http_trim(struct slice s)
 {
 	while (s.n > 0 && is_blank(s.p[0]))
 		s = slice_from(s, 1);
@@ -208,7 +208,7 @@ parse_field(struct slice line, struct http_field *field)
 	if (colon == NULL || colon == line.p)
 		return -400;
 	field->name = slice(line.p, (size_t)(colon - line.p));
-	field->value = trim(slice_from(line, field->name.n + 1));
+	field->value = http_trim(slice_from(line, field->name.n + 1));
 	return all_in(field->name, IN_TOKEN) && is_field_value(field->value) ? 0 : -400;
 }
 
@@ -393,7 +393,7 @@ http_next_token(const struct http_request *req, const char *name, size_t *at, st
 		while (offset < value.n) {
 			size_t n = element_len(slice_from(value, offset));
 
-			*element = trim(slice(value.p + offset, n));
+			*element = http_trim(slice(value.p + offset, n));
 			offset += n + 1;
 			*at = offset * HTTP_MAX_FIELDS + i;
 			if (element->n > 0)

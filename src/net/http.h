@@ -61,6 +61,9 @@ bool http_has_token(const struct http_request *, const char *name, const char *t
 /* Walks a comma-separated list over repeated fields: *at = 0 at first; false at the end. Elements trimmed, empty ones skipped; a comma within a quoted string does not separate. */
 bool http_next_token(const struct http_request *, const char *name, size_t *at, struct slice *element);
 
+/* Without the spaces and tabs around it (OWS of RFC 9110 section 5.6.3). */
+struct slice http_trim(struct slice);
+
 /* "Bad Request" and so on; "Unknown" for a status we never send. */
 const char *http_reason(unsigned status);
 /*

@@ -422,12 +422,6 @@ http_conn_owner(const struct http_conn *c)
 	return c->owner;
 }
 
-bool
-http_conn_is_tls(const struct http_conn *c)
-{
-	return c->stream->tls != NULL;
-}
-
 void
 http_respond(struct http_conn *c, unsigned status, const char *extra, const char *type, struct slice body)
 {

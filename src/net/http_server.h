@@ -47,7 +47,6 @@ struct http_conn *http_conn_new(struct http_server *, struct stream *, const str
 /* The client's address: what the stream told of its peer, if it did. */
 const struct addr *http_conn_peer(const struct http_conn *);
 void *http_conn_owner(const struct http_conn *);
-bool http_conn_is_tls(const struct http_conn *);
 /*
  * Answers the request under way. `extra`: complete header lines, may be NULL; `type` NULL = no body. Status >= 400 closes the connection behind the answer (after a linger); else keep-alive as the client asked.
  */

@@ -88,22 +88,6 @@ struct offer {
 	uint8_t	value[N_PARAMS];
 };
 
-static bool
-is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-static struct slice
-trim(struct slice s)
-{
-	while (s.n > 0 && is_blank(s.p[0]))
-		s = slice_from(s, 1);
-	while (s.n > 0 && is_blank(s.p[s.n - 1]))
-		s.n--;
-	return s;
-}
-
 /*
  * Takes what stands before the next `separator`, or all; false once nothing is left. *rest has p == NULL
  * then.
@@ -116,7 +100,7 @@ take_piece(struct slice *rest, char separator, struct slice *piece)
 	if (rest->p == NULL)
 		return false;
 	end = memchr(rest->p, separator, rest->n);
-	*piece = trim(slice(rest->p, end != NULL ? (size_t)(end - rest->p) : rest->n));
+	*piece = http_trim(slice(rest->p, end != NULL ? (size_t)(end - rest->p) : rest->n));
 	*rest = end != NULL ? slice_from(*rest, (size_t)(end - rest->p) + 1) : slice(NULL, 0);
 	return true;
 }
@@ -148,7 +132,7 @@ param_value(const struct param *p, struct slice value)
 
 	if (value.p == NULL)
 		return p->otherwise;
-	bits = window_bits(unquote(trim(value)));
+	bits = window_bits(unquote(http_trim(value)));
 	return p->least > 0 && bits >= p->least ? bits : 0;
 }
 

@@ -697,7 +697,6 @@ END_TEST
 START_TEST(conn_tells_of_itself)
 {
 	ck_assert_ptr_eq(http_conn_owner(conn), &gone);
-	ck_assert(!http_conn_is_tls(conn));
 	ck_assert_uint_eq(server.n_conns, 1);
 }
 END_TEST
