@@ -1,6 +1,7 @@
 /*
- * What a channel class may see of roost: everything, whether it is built in or loaded from a .so. A class is a table of callbacks; a channel is one client's
- * membership of one topic. All callbacks run in one thread, one at a time, and must not block. See roost-module(3).
+ * What a channel class may see of roost: everything, whether it is built in or loaded from a .so. A class is
+ * a table of callbacks; a channel is one client's membership of one topic. All callbacks run in one thread,
+ * one at a time, and must not block. See roost-module(3).
  */
 #ifndef ROOST_CHANNEL_H
 #define ROOST_CHANNEL_H
@@ -42,20 +43,29 @@ channel_empty(void)
 	return channel_json(SLICE("{}"));
 }
 
-/* A client's message, or a broadcast on its way to a client; borrowed for the length of the callback. JSON is valid UTF-8 and RFC 8259, its text as the client sent it. */
+/*
+ * A client's message, or a broadcast on its way to a client; borrowed for the length of the callback. JSON is
+ * valid UTF-8 and RFC 8259, its text as the client sent it.
+ */
 struct channel_message {
 	struct slice		event;
 	struct channel_payload	payload;
 };
 
-/* What callbacks return. A negative value is a failure of the class itself: a join is answered {"reason":"join crashed"}, elsewhere the channel ends with phx_error. */
+/*
+ * What callbacks return. A negative value is a failure of the class itself: a join is answered
+ * {"reason":"join crashed"}, elsewhere the channel ends with phx_error.
+ */
 enum channel_result {
 	CHANNEL_OK = 0,
 	CHANNEL_REFUSED = 1,	/* join: no; the reason is what channel_reply_error() said, else {"reason":"unauthorized"} */
 	CHANNEL_LATER = 2	/* join: channel_accept() or channel_refuse() follows */
 };
 
-/* A setting of a route: `route "room:*" { class = "room" NAME = VALUE }`, or `options = { "NAME=VALUE" }` for a loaded class. */
+/*
+ * A setting of a route: `route "room:*" { class = "room" NAME = VALUE }`, or `options = { "NAME=VALUE" }` for
+ * a loaded class.
+ */
 struct channel_option {
 	const char	*name;
 	const char	*fallback;	/* the value when it is not set */
@@ -63,7 +73,8 @@ struct channel_option {
 };
 
 /*
- * A channel class. Only abi, name, join and handle_in are required. `state_size` zeroed bytes live in each channel (channel_state()).
+ * A channel class. Only abi, name, join and handle_in are required. `state_size` zeroed bytes live in each
+ * channel (channel_state()).
  */
 struct channel_class {
 	unsigned	 abi;			/* ROOST_CHANNEL_ABI */
@@ -71,11 +82,17 @@ struct channel_class {
 	size_t		 state_size;
 	const struct channel_option *options;	/* ends with a NULL name; may be NULL */
 	const char *const *intercepts;		/* events that go to handle_out instead of to the client; ends with NULL; may be NULL */
-	/* Reads the route's options when the configuration is loaded; *data is kept with the route. Returns 0, or -1 with *why (static text): the configuration is refused. */
+	/*
+	 * Reads the route's options when the configuration is loaded; *data is kept with the route. Returns
+	 * 0, or -1 with *why (static text): the configuration is refused.
+	 */
 	int	(*configure)(const struct channel_route *, void **data, const char **why);
 	/* Frees what configure made. */
 	void	(*unconfigure)(void *data);
-	/* May this client join? channel_reply_ok() sets the response of an ok, {} without it. Nothing may be pushed or broadcast here: see joined. */
+	/*
+	 * May this client join? channel_reply_ok() sets the response of an ok, {} without it. Nothing may be
+	 * pushed or broadcast here: see joined.
+	 */
 	int	(*join)(struct channel *, const struct channel_message *params);
 	/* The ok is on its way and the channel hears the topic: the place for first pushes. */
 	int	(*joined)(struct channel *);
@@ -97,13 +114,17 @@ struct channel_class {
 extern ROOST_API const struct channel_class *const roost_module_classes[];
 
 /*
- * The channel and its client. All results are borrowed and live as long as the channel; what comes from its token may change when the client renews that, so it lives for the length of the callback.
+ * The channel and its client. All results are borrowed and live as long as the channel; what comes from its
+ * token may change when the client renews that, so it lives for the length of the callback.
  */
 ROOST_API void *channel_state(struct channel *);
 /* What configure made for the channel's route. */
 ROOST_API void *channel_route_data(const struct channel *);
 ROOST_API struct slice channel_topic(const struct channel *);
-/* What {name} in the route's pattern stood for ("*" for the rest a final star matched); p == NULL if the pattern has none. */
+/*
+ * What {name} in the route's pattern stood for ("*" for the rest a final star matched); p == NULL if the
+ * pattern has none.
+ */
 ROOST_API struct slice channel_capture(const struct channel *, const char *name);
 /* The user of the channel's token (the join's own, else the connection's); empty for anonymous clients. */
 ROOST_API struct slice channel_user(const struct channel *);
@@ -113,25 +134,33 @@ ROOST_API struct slice channel_user_name(const struct channel *);
 ROOST_API struct slice channel_claims(const struct channel *);
 
 /*
- * Options, in configure: the value as text, the class' fallback if it is not set, NULL if the class has no such option. A list's elements are separated by commas.
+ * Options, in configure: the value as text, the class' fallback if it is not set, NULL if the class has no
+ * such option. A list's elements are separated by commas.
  */
 ROOST_API const char *channel_route_option(const struct channel_route *, const char *name);
 /* The same as yes or no; 0 with *value, or -1 for another text. */
 ROOST_API int channel_route_bool(const struct channel_route *, const char *name, bool *value);
 
 /*
- * Answers to the message (or join) being handled: at most one counts, later ones are ignored. Outside of join and handle_in they do nothing.
+ * Answers to the message (or join) being handled: at most one counts, later ones are ignored. Outside of join
+ * and handle_in they do nothing.
  */
 ROOST_API void channel_reply_ok(struct channel *, struct channel_payload response);
 ROOST_API void channel_reply_error(struct channel *, struct channel_payload response);
 /* {"reason":REASON} as an error; REASON is plain text. */
 ROOST_API void channel_reply_reason(struct channel *, const char *reason);
-/* The right to answer the message being handled later: the caller's, until channel_ref_reply(). NULL if the message was answered already. */
+/*
+ * The right to answer the message being handled later: the caller's, until channel_ref_reply(). NULL if the
+ * message was answered already.
+ */
 ROOST_API struct channel_ref *channel_defer(struct channel *);
 /* Answers and frees the reference; if the channel is over meanwhile, it only frees. status "ok" or "error". */
 ROOST_API void channel_ref_reply(struct channel_ref *, bool ok, struct channel_payload response);
 
-/* After join returned CHANNEL_LATER; exactly one of them, else limits.join_timeout refuses with {"reason":"timeout"}. */
+/*
+ * After join returned CHANNEL_LATER; exactly one of them, else limits.join_timeout refuses with
+ * {"reason":"timeout"}.
+ */
 ROOST_API void channel_accept(struct channel *, struct channel_payload response);
 ROOST_API void channel_refuse(struct channel *, struct channel_payload response);
 
@@ -142,7 +171,10 @@ ROOST_API int channel_broadcast(struct channel *, struct slice event, struct cha
 /* To everyone but this channel. */
 ROOST_API int channel_broadcast_from(struct channel *, struct slice event, struct channel_payload);
 
-/* Ends the channel: phx_close, after which stock clients stay away, or phx_error, after which they rejoin. It goes when the callback returns. */
+/*
+ * Ends the channel: phx_close, after which stock clients stay away, or phx_error, after which they rejoin. It
+ * goes when the callback returns.
+ */
 ROOST_API void channel_stop(struct channel *);
 ROOST_API void channel_fail(struct channel *, const char *reason);
 
@@ -158,8 +190,10 @@ ROOST_API int64_t channel_wall(const struct channel *);
 ROOST_API void channel_log(const struct channel *, int level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /*
- * Looking into JSON: the raw value of an object's member (the last of that name), p == NULL if there is none; the text of a string token, decoded into scratch[size] where it has escapes: 0, -EINVAL for another
- * type, -EILSEQ, -ENAMETOOLONG. And the other way: text as a string token, into out[size]: its length, or -ENAMETOOLONG.
+ * Looking into JSON: the raw value of an object's member (the last of that name), p == NULL if there is none;
+ * the text of a string token, decoded into scratch[size] where it has escapes: 0, -EINVAL for another type,
+ * -EILSEQ, -ENAMETOOLONG. And the other way: text as a string token, into out[size]: its length, or
+ * -ENAMETOOLONG.
  */
 ROOST_API struct slice channel_json_member(struct slice object, const char *name);
 ROOST_API int channel_json_string(struct slice token, char *scratch, size_t size, struct slice *text);

@@ -30,14 +30,21 @@ struct auth_options {
 	unsigned	 cache;		/* verified tokens remembered (1024; 0 = none), so that a reconnect storm costs no signatures */
 };
 
-/* Reads the keys. NULL with *why (caller frees) naming key, file and reason: unreadable, readable by others (a secret or private key with mode & 0077), shorter than 32 octets, unknown or unfit algorithm, a kid twice. Keys are wiped when freed. */
+/*
+ * Reads the keys. NULL with *why (caller frees) naming key, file and reason: unreadable, readable by others
+ * (a secret or private key with mode & 0077), shorter than 32 octets, unknown or unfit algorithm, a kid
+ * twice. Keys are wiped when freed.
+ */
 struct auth *auth_new(const struct auth_options *, char **why);
 struct auth *auth_free(struct auth *);
 /*
- * Verifies a compact JWT at wall time `now` (ms). Returns 0 with a reference in *who; or -EACCES with *why, a static text fit for the log ("algorithm none", "algorithm HS256 does not match the key", "unknown kid", "bad signature", "expired",
- * "not yet valid", "wrong issuer", "wrong audience", "too old", "no exp", "no user", "malformed token", "token too long", "key named by the token" for jku, x5u, jwk, x5c, "critical header",
- * "unknown algorithm", "type is not JWT", "exp is not a time", "nbf is not a time", "iat is not a time", "no iat", "unfit user").
- * The cache is keyed by a hash of the whole token and compared in full; `exp` and `nbf` are checked on each use.
+ * Verifies a compact JWT at wall time `now` (ms). Returns 0 with a reference in *who; or -EACCES with *why, a
+ * static text fit for the log ("algorithm none", "algorithm HS256 does not match the key", "unknown kid",
+ * "bad signature", "expired", "not yet valid", "wrong issuer", "wrong audience", "too old", "no exp", "no
+ * user", "malformed token", "token too long", "key named by the token" for jku, x5u, jwk, x5c, "critical
+ * header", "unknown algorithm", "type is not JWT", "exp is not a time", "nbf is not a time", "iat is not a
+ * time", "no iat", "unfit user"). The cache is keyed by a hash of the whole token and compared in full; `exp`
+ * and `nbf` are checked on each use.
  */
 int auth_verify(struct auth *, struct slice token, int64_t now, struct identity **who, const char **why);
 

@@ -21,7 +21,10 @@ enum b64_kind {
 	B64_URL,	/* URL-safe alphabet, no padding */
 	B64_EITHER	/* both alphabets, padding optional but if there, right */
 };
-/* Decodes into out (room for in.n / 4 * 3 + 3 bytes). Refuses blanks, stray bits and anything else. Returns the number of bytes or -EINVAL. */
+/*
+ * Decodes into out (room for in.n / 4 * 3 + 3 bytes). Refuses blanks, stray bits and anything else. Returns
+ * the number of bytes or -EINVAL.
+ */
 ssize_t b64_decode(enum b64_kind, struct slice in, uint8_t *out);
 
 #endif

@@ -10,8 +10,8 @@
 #include "base/mem.h"
 
 /*
- * A head, or an object's place. A link that is in no list points to itself, or is all zero before its first use; a head must have
- * been through list_init() before anything is put behind it.
+ * A head, or an object's place. A link that is in no list points to itself, or is all zero before its first
+ * use; a head must have been through list_init() before anything is put behind it.
  */
 struct list {
 	struct list	*next;

@@ -1,7 +1,7 @@
 /*
- * Linear probing: an item sits in the first free place at or behind its hash's own, and a removal closes the gap
- * again, so there are no tombstones and a search ends at the first free place. Hashes are stored: growing never asks
- * for a key.
+ * Linear probing: an item sits in the first free place at or behind its hash's own, and a removal closes the
+ * gap again, so there are no tombstones and a search ends at the first free place. Hashes are stored: growing
+ * never asks for a key.
  */
 #include "base/map.h"
 

@@ -1,6 +1,6 @@
 /*
- * A hash table from byte strings to items. An item holds its own key, so an entry costs 16 bytes. Keys are hashed with
- * SipHash-1-3 under a random key of this process: client-chosen names cannot be made to collide.
+ * A hash table from byte strings to items. An item holds its own key, so an entry costs 16 bytes. Keys are
+ * hashed with SipHash-1-3 under a random key of this process: client-chosen names cannot be made to collide.
  */
 #ifndef BASE_MAP_H
 #define BASE_MAP_H

@@ -7,7 +7,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* All return 0, -EINVAL (not of that form) or -ERANGE; the result is untouched then. The whole string must match, in either case; no sign, no fraction. */
+/*
+ * All return 0, -EINVAL (not of that form) or -ERANGE; the result is untouched then. The whole string must
+ * match, in either case; no sign, no fraction.
+ */
 int units_bool(const char *, bool *);			/* yes no true false on off 1 0 */
 int units_number(const char *, uint64_t *);		/* decimal digits */
 int units_size(const char *, uint64_t *bytes);		/* "512", "64k", "1m", "2g", also "KiB" "MiB" "GiB" "kb" "mb"; powers of 1024 */

@@ -1,7 +1,7 @@
 /*
- * Level 0 has a slot for each of the next 64 ticks, level 1 one for each of the next 64 times 64 ticks, and so on.
- * When time comes to a slot of a higher level, its timers are placed again, nearer. A turn goes from one busy slot to
- * the next, so what it costs depends on the timers and not on the time that has passed.
+ * Level 0 has a slot for each of the next 64 ticks, level 1 one for each of the next 64 times 64 ticks, and
+ * so on. When time comes to a slot of a higher level, its timers are placed again, nearer. A turn goes from
+ * one busy slot to the next, so what it costs depends on the timers and not on the time that has passed.
  */
 #include "base/wheel.h"
 

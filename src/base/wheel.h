@@ -1,6 +1,7 @@
 /*
- * A hierarchical timing wheel (Varghese and Lauck): setting and stopping a timer is O(1) and allocates nothing, so a
- * connection can have its deadlines without an event of its own. Time is a parameter; nothing here reads a clock.
+ * A hierarchical timing wheel (Varghese and Lauck): setting and stopping a timer is O(1) and allocates
+ * nothing, so a connection can have its deadlines without an event of its own. Time is a parameter; nothing
+ * here reads a clock.
  */
 #ifndef BASE_WHEEL_H
 #define BASE_WHEEL_H
@@ -31,16 +32,22 @@ struct wheel {
 };
 
 void wheel_init(struct wheel *, uint64_t now_ms);
-/* Sets (or moves) a timer. A time before the tick of the last turn fires at the next turn, even within the same tick. */
+/*
+ * Sets (or moves) a timer. A time before the tick of the last turn fires at the next turn, even within the
+ * same tick.
+ */
 void timer_set(struct wheel *, struct timer *, uint64_t due_ms);
 void timer_stop(struct timer *);
 bool timer_is_set(const struct timer *);
 /*
- * Fires what is due at now_ms, earliest slot first. A callback may set and stop any timer, its own too; one that it sets for now or
- * earlier fires at the next turn. Time that goes backwards is ignored.
+ * Fires what is due at now_ms, earliest slot first. A callback may set and stop any timer, its own too; one
+ * that it sets for now or earlier fires at the next turn. Time that goes backwards is ignored.
  */
 void wheel_turn(struct wheel *, uint64_t now_ms);
-/* ms from now_ms until the wheel wants to be turned again (at the latest when the next timer is due); -1 = no timer. */
+/*
+ * ms from now_ms until the wheel wants to be turned again (at the latest when the next timer is due); -1 = no
+ * timer.
+ */
 int64_t wheel_wait(const struct wheel *, uint64_t now_ms);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * Addresses, to and from text. Everything that looks at an address' family, apart from the listener's socket options, is here.
+ * Addresses, to and from text. Everything that looks at an address' family, apart from the listener's socket
+ * options, is here.
  */
 #include "net/addr.h"
 

@@ -46,7 +46,10 @@ struct addr_listen {
 	bool		proxy;		/* the PROXY protocol is demanded */
 	bool		tls;
 };
-/* HOST: an IP literal, "localhost", or "*" (all, IPv6 and IPv4). Returns 0 or -EINVAL with *why (static text) saying what was expected. */
+/*
+ * HOST: an IP literal, "localhost", or "*" (all, IPv6 and IPv4). Returns 0 or -EINVAL with *why (static text)
+ * saying what was expected.
+ */
 int addr_listen_parse(struct addr_listen *, const char *, const char **why);
 bool addr_listen_is_loopback(const struct addr_listen *);
 #define ADDR_LISTEN_LEN	192

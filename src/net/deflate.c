@@ -17,7 +17,10 @@
 #define MAX_BITS	15
 #define MEM_LEVEL	8
 #define STEP		(16 * 1024)
-/* The receiver chooses the window, and zlib is slow with small ones: a MiB takes 55 ms at 9 bits, 9 ms at 12, 1.3 ms at 15. */
+/*
+ * The receiver chooses the window, and zlib is slow with small ones: a MiB takes 55 ms at 9 bits, 9 ms at 12,
+ * 1.3 ms at 15.
+ */
 #define FAST_WINDOW	12
 #define SLOW_MAX	(64 * 1024)	/* bytes; beyond, such a receiver gets the plain form */
 #define FIRST_CONTROL	8	/* opcode */

@@ -19,7 +19,10 @@ struct frame {
 	char		 wire[];
 };
 
-/* An unfragmented, unmasked WebSocket frame of body_len bytes; the caller fills frame_body(). Returns a reference. */
+/*
+ * An unfragmented, unmasked WebSocket frame of body_len bytes; the caller fills frame_body(). Returns a
+ * reference.
+ */
 struct frame *frame_new(unsigned opcode, size_t body_len);
 /* The same with RSV1 set: a body deflated with a window of 2^window bytes. */
 struct frame *frame_new_deflated(unsigned opcode, unsigned window, size_t body_len);

@@ -1,6 +1,7 @@
 /*
- * HTTP connections. Each is in one state, and a state has one step that uses up bytes; the steps run until one wants
- * more. Bytes are read where the stream has them, and kept only while a request is incomplete or has to wait.
+ * HTTP connections. Each is in one state, and a state has one step that uses up bytes; the steps run until
+ * one wants more. Bytes are read where the stream has them, and kept only while a request is incomplete or
+ * has to wait.
  */
 #include "net/http_server.h"
 
@@ -146,7 +147,10 @@ http_conn_continue(struct http_conn *c, const struct http_request *req)
 		stream_send(c->stream, frame_raw_copy(SLICE("HTTP/1.1 100 Continue\r\n\r\n")));
 }
 
-/* 0, or why a body cannot be taken. Behind an upgrade there are frames: whoever sends a body with it is not understood. */
+/*
+ * 0, or why a body cannot be taken. Behind an upgrade there are frames: whoever sends a body with it is not
+ * understood.
+ */
 static int
 refusal_of_body(const struct http_request *req)
 {
@@ -280,7 +284,10 @@ http_conn_run(struct http_conn *c)
 		http_conn_keep(c);
 }
 
-/* Puts new bytes behind those that were kept. What is used up goes when it is the greater part: no byte moves often. */
+/*
+ * Puts new bytes behind those that were kept. What is used up goes when it is the greater part: no byte moves
+ * often.
+ */
 static void
 http_conn_append(struct http_conn *c, const char *p, size_t n)
 {

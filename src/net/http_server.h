@@ -1,5 +1,6 @@
 /*
- * The server side of HTTP on one stream: request head under a deadline, body, response, linger; or the stream is taken over (WebSocket).
+ * The server side of HTTP on one stream: request head under a deadline, body, response, linger; or the stream
+ * is taken over (WebSocket).
  */
 #ifndef NET_HTTP_SERVER_H
 #define NET_HTTP_SERVER_H
@@ -16,8 +17,10 @@ struct http_server_options {
 };
 
 /*
- * Called for each complete request (with its whole body). The handler answers with http_respond(), now or later, or takes the stream with http_take_stream(). `req` and `body` are lent until it returns.
- * The next request is read when this one is answered. A chunked body is not read: 411; nor is any body with an Upgrade: 400.
+ * Called for each complete request (with its whole body). The handler answers with http_respond(), now or
+ * later, or takes the stream with http_take_stream(). `req` and `body` are lent until it returns. The next
+ * request is read when this one is answered. A chunked body is not read: 411; nor is any body with an
+ * Upgrade: 400.
  */
 typedef void http_handler(struct http_conn *, const struct http_request *req, struct slice body, void *arg);
 
@@ -40,20 +43,23 @@ void http_server_init(struct http_server *, struct loop *, http_handler *, void 
 /* Closes all connections that are in HTTP. */
 void http_server_done(struct http_server *);
 /*
- * Takes the stream (its user is set here). `owner` belongs to the caller's bookkeeping: on_gone(owner) is told once, when the connection ends without having been taken over; the conn is valid until
- * the end of that turn, and an answer to it is dropped.
+ * Takes the stream (its user is set here). `owner` belongs to the caller's bookkeeping: on_gone(owner) is
+ * told once, when the connection ends without having been taken over; the conn is valid until the end of that
+ * turn, and an answer to it is dropped.
  */
 struct http_conn *http_conn_new(struct http_server *, struct stream *, const struct addr *peer, void *owner, void (*on_gone)(void *owner));
 /* The client's address: what the stream told of its peer, if it did. */
 const struct addr *http_conn_peer(const struct http_conn *);
 void *http_conn_owner(const struct http_conn *);
 /*
- * Answers the request under way. `extra`: complete header lines, may be NULL; `type` NULL = no body. Status >= 400 closes the connection behind the answer (after a linger); else keep-alive as the client asked.
+ * Answers the request under way. `extra`: complete header lines, may be NULL; `type` NULL = no body. Status
+ * >= 400 closes the connection behind the answer (after a linger); else keep-alive as the client asked.
  */
 void http_respond(struct http_conn *, unsigned status, const char *extra, const char *type, struct slice body);
 /*
- * Ends the HTTP part, while a request is under way: the conn is freed at the end of the turn, the stream is the caller's (its user must be set now), and *rest is what was read behind the request: lent until
- * the handler returns (until the end of the turn, if it is taken later).
+ * Ends the HTTP part, while a request is under way: the conn is freed at the end of the turn, the stream is
+ * the caller's (its user must be set now), and *rest is what was read behind the request: lent until the
+ * handler returns (until the end of the turn, if it is taken later).
  */
 struct stream *http_take_stream(struct http_conn *, struct slice *rest);
 

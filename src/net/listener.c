@@ -182,7 +182,10 @@ listener_rested(struct timer *t, uint64_t now)
 	listener_watch(l);
 }
 
-/* The caller's request is read as far as it is here: a close with unread bytes resets, and the answer would be lost. */
+/*
+ * The caller's request is read as far as it is here: a close with unread bytes resets, and the answer would
+ * be lost.
+ */
 void
 listener_turn_away(const struct listener *l, int fd)
 {

@@ -1,5 +1,6 @@
 /*
- * Listening sockets: IPv4, IPv6 and unix. Accepts in bursts; short of descriptors, it answers one caller with 503 from a reserve and rests.
+ * Listening sockets: IPv4, IPv6 and unix. Accepts in bursts; short of descriptors, it answers one caller with
+ * 503 from a reserve and rests.
  */
 #ifndef NET_LISTENER_H
 #define NET_LISTENER_H
@@ -15,8 +16,10 @@ struct listener;
 typedef void listener_fn(struct listener *, int fd, const struct addr *peer, void *arg);
 
 /*
- * Binds without accepting: usable before a fork and before privileges are dropped. reuse_port lets several processes share the address. A unix socket replaces a dead one of the same name (it tries to connect first)
- * and gets mode 0660; never follows a symbolic link. Returns the descriptor or -errno; *bound gets the address with the port that was chosen (port 0).
+ * Binds without accepting: usable before a fork and before privileges are dropped. reuse_port lets several
+ * processes share the address. A unix socket replaces a dead one of the same name (it tries to connect first)
+ * and gets mode 0660; never follows a symbolic link. Returns the descriptor or -errno; *bound gets the
+ * address with the port that was chosen (port 0).
  */
 int listener_bind(const struct addr_listen *, bool reuse_port, struct addr_listen *bound);
 /* Accepts on a bound descriptor, which it takes. Never NULL. */

@@ -1,5 +1,6 @@
 /*
- * The event loop. libevent waits and calls back; the wheel, the flush and the burial belong to the end of each turn.
+ * The event loop. libevent waits and calls back; the wheel, the flush and the burial belong to the end of
+ * each turn.
  */
 #include "net/loop.h"
 
@@ -104,8 +105,8 @@ loop_clock(const struct loop *l)
 }
 
 /*
- * Time in which we stood still does not count, or all who spoke to us meanwhile would be found silent before they are
- * heard.
+ * Time in which we stood still does not count, or all who spoke to us meanwhile would be found silent before
+ * they are heard.
  */
 void
 loop_awake(struct loop *l)

@@ -60,7 +60,10 @@ void loop_bury(struct loop *, struct grave *);
 /* Every event callback calls this first: the first one in a turn takes the time. */
 void loop_awake(struct loop *);
 
-/* A few bytes can ask for much: what they ask for is counted, and who has more of them looks whether it is time to stop. */
+/*
+ * A few bytes can ask for much: what they ask for is counted, and who has more of them looks whether it is
+ * time to stop.
+ */
 static inline void
 loop_worked(struct loop *l, unsigned work)
 {

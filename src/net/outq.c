@@ -1,6 +1,6 @@
 /*
- * Output queues. The first ring of every queue has RING_FIRST places and comes from the loop's spares: in a burst to thousands of
- * receivers the allocator would be asked thousands of times a turn.
+ * Output queues. The first ring of every queue has RING_FIRST places and comes from the loop's spares: in a
+ * burst to thousands of receivers the allocator would be asked thousands of times a turn.
  */
 #include "net/outq.h"
 

@@ -1,6 +1,6 @@
 /*
- * What is still to be written to one receiver: frames in order, and how much of the first is gone. Pushing only queues; the loop flushes
- * each dirty queue once, at the end of the turn.
+ * What is still to be written to one receiver: frames in order, and how much of the first is gone. Pushing
+ * only queues; the loop flushes each dirty queue once, at the end of the turn.
  */
 #ifndef NET_OUTQ_H
 #define NET_OUTQ_H
@@ -22,8 +22,9 @@ typedef void outq_fn(struct outq *);
 #define OUTQ_MAX_BYTES	(UINT32_C(1) << 31)
 
 /*
- * A ring of frame references. One frame lies in place; more take a ring that is given back when the queue runs empty, so that an idle receiver holds nothing.
- * Everything a delivery touches is here, in one cache line.
+ * A ring of frame references. One frame lies in place; more take a ring that is given back when the queue
+ * runs empty, so that an idle receiver holds nothing. Everything a delivery touches is here, in one cache
+ * line.
  */
 struct outq {
 	struct outq	 *next_dirty;	/* in loop->dirty */
@@ -44,9 +45,15 @@ struct outq {
 };
 
 void outq_init(struct outq *, struct loop *, outq_fn *flush);
-/* Drops all frames, and is not flushed any more. It may still be in the loop's dirty list: until the end of the turn it stays in memory. */
+/*
+ * Drops all frames, and is not flushed any more. It may still be in the loop's dirty list: until the end of
+ * the turn it stays in memory.
+ */
 void outq_done(struct outq *);
-/* Takes the caller's reference and marks the queue dirty; a closed or full queue drops the frame, and a full one is marked `lost`. */
+/*
+ * Takes the caller's reference and marks the queue dirty; a closed or full queue drops the frame, and a full
+ * one is marked `lost`.
+ */
 void outq_push(struct outq *, struct frame *);
 /* It is flushed at the end of this turn, even if it is empty. */
 void outq_want_flush(struct outq *);

@@ -31,7 +31,10 @@ proxied_become(struct stream *s)
 	free(p);
 }
 
-/* Takes what is here of the header. Returns its length once it is whole; 0 = the peer ended before; -EAGAIN; -errno. */
+/*
+ * Takes what is here of the header. Returns its length once it is whole; 0 = the peer ended before; -EAGAIN;
+ * -errno.
+ */
 static ssize_t
 proxied_take(struct stream *s, struct addr *peer)
 {

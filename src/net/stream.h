@@ -26,19 +26,31 @@ struct stream_ops {
 
 /* Who is told; one constant table per kind of user. */
 struct stream_user {
-	/* Who the peer is, before any bytes: told by a stream behind a proxy (net/proxied.h). Must not drop the stream. May be NULL. */
+	/*
+	 * Who the peer is, before any bytes: told by a stream behind a proxy (net/proxied.h). Must not drop
+	 * the stream. May be NULL.
+	 */
 	void (*on_peer)(struct stream *, const struct addr *);
 	/* n bytes came, lent until the call returns; the user keeps what it needs. May be modified in place. */
 	void (*on_bytes)(struct stream *, char *p, size_t n);
-	/* The connection is over: 0 = the peer ended it in order, else -errno. The user must drop the stream (stream_free()). Told once. */
+	/*
+	 * The connection is over: 0 = the peer ended it in order, else -errno. The user must drop the stream
+	 * (stream_free()). Told once.
+	 */
 	void (*on_end)(struct stream *, int error);
-	/* The kernel is full, and s->out.bytes wait; told after each turn that queued more. Or the queue was full (s->out.lost). May be NULL. */
+	/*
+	 * The kernel is full, and s->out.bytes wait; told after each turn that queued more. Or the queue was
+	 * full (s->out.lost). May be NULL.
+	 */
 	void (*on_stuck)(struct stream *);
 	/* All that was queued is written, after on_stuck() or before the shutdown. May be NULL. */
 	void (*on_flushed)(struct stream *);
 };
 
-/* One descriptor, one queue; EV_WRITE is armed iff the last flush left something. `fd` and what a write needs lie right behind the queue. */
+/*
+ * One descriptor, one queue; EV_WRITE is armed iff the last flush left something. `fd` and what a write needs
+ * lie right behind the queue.
+ */
 struct stream {
 	struct outq		 out;
 	int			 fd;
@@ -68,7 +80,8 @@ void stream_set_user(struct stream *, const struct stream_user *, void *owner);
 /* Reading off: the kernel holds the bytes, and then the peer. */
 void stream_set_reading(struct stream *, bool on);
 /*
- * For on_bytes(), when the loop is tired: the last n of those bytes are told again in another turn, before any others; this turn takes no more events.
+ * For on_bytes(), when the loop is tired: the last n of those bytes are told again in another turn, before
+ * any others; this turn takes no more events.
  */
 void stream_put_back(struct stream *, const char *p, size_t n);
 /* Queues a frame; takes the reference. */
@@ -79,9 +92,15 @@ stream_send(struct stream *s, struct frame *f)
 }
 /* Writes what the socket takes now, and arms EV_WRITE for what is left. on_end() may be told. */
 void stream_flush(struct stream *);
-/* After what is queued: shut down the sending side; reading goes on, so that the peer can read our last words before any reset. */
+/*
+ * After what is queued: shut down the sending side; reading goes on, so that the peer can read our last words
+ * before any reset.
+ */
 void stream_shutdown(struct stream *);
-/* Closes the descriptor now and buries the stream at the end of the turn; on_end() is not told. With `reset`, the peer gets RST. NULL is fine. */
+/*
+ * Closes the descriptor now and buries the stream at the end of the turn; on_end() is not told. With `reset`,
+ * the peer gets RST. NULL is fine.
+ */
 void stream_free(struct stream *, bool reset);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * TLS as one more way to move a stream's bytes. OpenSSL reads and writes the descriptor itself; nothing of it is seen
- * outside of this file.
+ * TLS as one more way to move a stream's bytes. OpenSSL reads and writes the descriptor itself; nothing of it
+ * is seen outside of this file.
  */
 #include "net/tls.h"
 
@@ -218,8 +218,9 @@ tls_outcome(struct stream *s, int result, int error)
 }
 
 /*
- * One record a call. There is room for all of it, so OpenSSL holds nothing back, and what comes behind it is still in
- * the kernel, which tells us again. An end is thus never met behind bytes, where it would have to be remembered.
+ * One record a call. There is room for all of it, so OpenSSL holds nothing back, and what comes behind it is
+ * still in the kernel, which tells us again. An end is thus never met behind bytes, where it would have to be
+ * remembered.
  */
 static ssize_t
 tls_read(struct stream *s, char *p, size_t n)
@@ -240,8 +241,8 @@ tls_read(struct stream *s, char *p, size_t n)
 }
 
 /*
- * At most one record a call. Once OpenSSL has begun with one, it wants the same bytes again, or more, until it is gone:
- * that the queue keeps them is what `held` says.
+ * At most one record a call. Once OpenSSL has begun with one, it wants the same bytes again, or more, until
+ * it is gone: that the queue keeps them is what `held` says.
  */
 static ssize_t
 tls_write(struct stream *s, const char *p, size_t n)

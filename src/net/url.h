@@ -9,16 +9,26 @@
 #include "base/buf.h"
 
 /*
- * Finds the LAST parameter called `name` in a query string (without "?"). Names and values are percent-decoded, "+" is a space, empty pairs are skipped,
- * an invalid escape is taken literally (protocol/phoenix.md 1.1). Appends the decoded value to *out, replacing what was there.
- * Returns 1 if found, 0 if not, -EILSEQ if the value is not valid UTF-8.
+ * Finds the LAST parameter called `name` in a query string (without "?"). Names and values are
+ * percent-decoded, "+" is a space, empty pairs are skipped, an invalid escape is taken literally
+ * (protocol/phoenix.md 1.1). Appends the decoded value to *out, replacing what was there. Returns 1 if found,
+ * 0 if not, -EILSEQ if the value is not valid UTF-8.
  */
 int url_param(struct slice query, const char *name, struct buf *out);
-/* Walks the pairs: decoded name and value; *at starts at 0. 1, 0 at the end, -EILSEQ. For `token` parameters in order. */
+/*
+ * Walks the pairs: decoded name and value; *at starts at 0. 1, 0 at the end, -EILSEQ. For `token` parameters
+ * in order.
+ */
 int url_next_param(struct slice query, size_t *at, struct buf *name, struct buf *value);
-/* Percent-decodes a path strictly: -EINVAL for a bad escape or an escaped NUL, "/" or "\". Replaces what was in *out. */
+/*
+ * Percent-decodes a path strictly: -EINVAL for a bad escape or an escaped NUL, "/" or "\". Replaces what was
+ * in *out.
+ */
 int url_decode_path(struct slice path, struct buf *out);
-/* True if the path, empty segments ignored, has exactly the segments of `pattern`: "/socket//websocket/" matches "/socket/websocket". */
+/*
+ * True if the path, empty segments ignored, has exactly the segments of `pattern`: "/socket//websocket/"
+ * matches "/socket/websocket".
+ */
 bool url_path_is(struct slice path, const char *pattern);
 
 #endif

@@ -153,8 +153,8 @@ ws_check_start(const struct ws_parser *p)
 }
 
 /*
- * The payload's length out of a complete header; false if it could have been written shorter. One of 2^63 and more is too big,
- * as others are: 1009 says more than the 1002 that RFC 6455 section 5.2 would allow, too.
+ * The payload's length out of a complete header; false if it could have been written shorter. One of 2^63 and
+ * more is too big, as others are: 1009 says more than the 1002 that RFC 6455 section 5.2 would allow, too.
  */
 static bool
 ws_read_len(const struct ws_parser *p, uint64_t *len)

@@ -1,5 +1,6 @@
 /*
- * WebSocket (RFC 6455) without I/O: frames in, events out; the opening handshake; permessage-deflate negotiation (RFC 7692).
+ * WebSocket (RFC 6455) without I/O: frames in, events out; the opening handshake; permessage-deflate
+ * negotiation (RFC 7692).
  */
 #ifndef NET_WS_H
 #define NET_WS_H
@@ -23,7 +24,10 @@ struct ws_limits {
 	uint32_t	max_fragments;	/* frames of one message; more: 1008 */
 };
 
-/* The reader's state: a frame may be cut anywhere. All zero plus `deflate` is the start. Small: one per connection. */
+/*
+ * The reader's state: a frame may be cut anywhere. All zero plus `deflate` is the start. Small: one per
+ * connection.
+ */
 struct ws_parser {
 	uint8_t		 head[14];	/* header bytes of a frame that is not complete */
 	uint8_t		 n_head;
@@ -62,24 +66,30 @@ struct ws_event {
 };
 
 /*
- * Reads up to one event from in[0..n), unmasking in place. Returns the bytes consumed (at least 1 unless n == 0), or minus the close code to fail the connection with:
- * -1002, -1007 (at the latest at the end of the frame with the invalid UTF-8), -1008 (too many fragments), -1009 (at the header that makes the sum too big). A zero-length data frame gives an event too.
- * First and last chunk being the same event means that the whole message lies in `data`.
+ * Reads up to one event from in[0..n), unmasking in place. Returns the bytes consumed (at least 1 unless n ==
+ * 0), or minus the close code to fail the connection with: -1002, -1007 (at the latest at the end of the
+ * frame with the invalid UTF-8), -1008 (too many fragments), -1009 (at the header that makes the sum too
+ * big). A zero-length data frame gives an event too. First and last chunk being the same event means that the
+ * whole message lies in `data`.
  */
 ssize_t ws_parse(struct ws_parser *, const struct ws_limits *, char *in, size_t n, struct ws_event *);
 /* Frees what the parser holds. */
 void ws_parser_done(struct ws_parser *);
 /* True if a peer may send this close code (RFC 6455 section 7.4): 1000-1003, 1007-1014, 3000-4999. */
 bool ws_code_is_legal(unsigned code);
-/* XORs n bytes with the mask (its first byte lowest), 8 or 16 at a time; returns the mask rotated for the byte behind. */
+/*
+ * XORs n bytes with the mask (its first byte lowest), 8 or 16 at a time; returns the mask rotated for the
+ * byte behind.
+ */
 uint32_t ws_unmask(char *p, size_t n, uint32_t mask);
 
 #define WS_ACCEPT_LEN	28
 /* Sec-WebSocket-Accept of a key into out[WS_ACCEPT_LEN + 1] (RFC 6455 section 4.2.2). */
 void ws_accept_key(struct slice key, char *out);
 /*
- * Checks the upgrade's fields. Returns 0 with *key, or the status to refuse with: -400 (no or wrong Upgrade or Connection, key missing, twice or not base64 of 16 octets; a body or Transfer-Encoding),
- * -405 (not GET), -426 (version missing or not exactly "13"), -400 for HTTP/1.0.
+ * Checks the upgrade's fields. Returns 0 with *key, or the status to refuse with: -400 (no or wrong Upgrade
+ * or Connection, key missing, twice or not base64 of 16 octets; a body or Transfer-Encoding), -405 (not GET),
+ * -426 (version missing or not exactly "13"), -400 for HTTP/1.0.
  */
 int ws_check_upgrade(const struct http_request *, struct slice *key);
 
@@ -89,8 +99,10 @@ struct ws_deflate {
 	uint8_t	client_bits;	/* theirs, 8..15 */
 };
 /*
- * Takes the first acceptable offer of Sec-WebSocket-Extensions; appends the answer ("permessage-deflate; server_no_context_takeover; client_no_context_takeover[; server_max_window_bits=N]") to *answer, nothing if none
- * is acceptable. A malformed, repeated or unknown parameter declines that offer (server_max_window_bits 8 too: zlib cannot).
+ * Takes the first acceptable offer of Sec-WebSocket-Extensions; appends the answer ("permessage-deflate;
+ * server_no_context_takeover; client_no_context_takeover[; server_max_window_bits=N]") to *answer, nothing if
+ * none is acceptable. A malformed, repeated or unknown parameter declines that offer (server_max_window_bits
+ * 8 too: zlib cannot).
  */
 struct ws_deflate ws_negotiate(const struct http_request *, struct buf *answer);
 

@@ -180,7 +180,8 @@ hub_intercepts(const struct subscriber *who, struct slice event)
 }
 
 /*
- * Those who intercept are asked one by one. What they do in answer may change the lane, so the walk goes over a copy; whoever left meanwhile is still in memory until the end of the turn.
+ * Those who intercept are asked one by one. What they do in answer may change the lane, so the walk goes over
+ * a copy; whoever left meanwhile is still in memory until the end of the turn.
  */
 static unsigned
 hub_deliver_intercepting(struct hub *h, struct topic *t, struct message *m, const struct subscriber *except)

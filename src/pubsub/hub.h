@@ -1,5 +1,6 @@
 /*
- * Topics and who hears them on this node: dense arrays of queues, one per wire format, so that a broadcast touches one cache line per subscriber.
+ * Topics and who hears them on this node: dense arrays of queues, one per wire format, so that a broadcast
+ * touches one cache line per subscriber.
  */
 #ifndef PUBSUB_HUB_H
 #define PUBSUB_HUB_H
@@ -69,7 +70,10 @@ void hub_init(struct hub *, struct loop *);
 void hub_done(struct hub *);
 /* NULL if nobody here hears it. */
 struct topic *hub_topic(const struct hub *, struct slice name);
-/* Subscribes to the topic, making it if need be. `who` has out, codec and intercepts set, and no topic yet. The name is at most WIRE_MAX_TOPIC bytes. */
+/*
+ * Subscribes to the topic, making it if need be. `who` has out, codec and intercepts set, and no topic yet.
+ * The name is at most WIRE_MAX_TOPIC bytes.
+ */
 void hub_subscribe(struct hub *, struct subscriber *who, struct slice name);
 void hub_unsubscribe(struct hub *, struct subscriber *who);
 /* The half of it: hears nothing any more, but keeps the topic alive until hub_unsubscribe(). */

@@ -15,7 +15,10 @@ struct pubsub {
 /* Takes the broker. */
 void pubsub_init(struct pubsub *, struct loop *, struct broker *);
 void pubsub_done(struct pubsub *);
-/* To all subscribers of the topic on every node, but `except`. The payload is a JSON object's text, or bytes. 0 or -errno of the broker; local delivery is done in either case. */
+/*
+ * To all subscribers of the topic on every node, but `except`. The payload is a JSON object's text, or bytes.
+ * 0 or -errno of the broker; local delivery is done in either case.
+ */
 int pubsub_broadcast(struct pubsub *, struct slice topic, struct slice event, struct slice payload, bool binary, const struct subscriber *except);
 /* The same for a topic that is known to have local subscribers: the name need not be looked up. */
 int pubsub_broadcast_to(struct pubsub *, struct topic *, struct slice event, struct slice payload, bool binary, const struct subscriber *except);

@@ -9,7 +9,10 @@
 
 #define DRAIN_TICK_MS	100
 
-/* How many clients should be closed by now. At least one more each time: few clients need not wait for the whole time. */
+/*
+ * How many clients should be closed by now. At least one more each time: few clients need not wait for the
+ * whole time.
+ */
 static uint64_t
 drain_target(const struct drain *d, uint64_t now)
 {

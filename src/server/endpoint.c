@@ -109,7 +109,10 @@ net_list_has(const struct addr_net *nets, unsigned n, const struct addr *a)
 	return false;
 }
 
-/* From the right, the first address that is no trusted proxy's: what stands left of it anyone could have written. */
+/*
+ * From the right, the first address that is no trusted proxy's: what stands left of it anyone could have
+ * written.
+ */
 struct addr
 endpoint_client(const struct endpoint *e, const struct http_conn *conn, const struct http_request *req)
 {

@@ -1,5 +1,6 @@
 /*
- * The supervising process: keeps the workers running, passes signals on to them, and holds the page with everyone's counters.
+ * The supervising process: keeps the workers running, passes signals on to them, and holds the page with
+ * everyone's counters.
  */
 #ifndef SERVER_MASTER_H
 #define SERVER_MASTER_H
@@ -25,21 +26,22 @@ struct master_options {
  * SIGUSR1 are passed on. Then waits for all of them. Returns the first code other than 0 that one ended with (1 for
  * one that crashed), else 0; or EX_OSERR.
  *
- * A worker that ends within early_ms with 2 (usage), 69, 77 or 78 (sysexits.h) ends us with that code, as another try
- * would not help; unless some worker has lived longer: then it is tried again, as the others serve.
+ * A worker that ends within early_ms with 2 (usage), 69, 77 or 78 (sysexits.h) ends us with that code, as
+ * another try would not help; unless some worker has lived longer: then it is tried again, as the others
+ * serve.
  *
  * The signals stay blocked in the caller: it is to exit with the result.
  */
 int master_run(const struct master_options *);
 /*
- * For a worker that has set its signal handlers and has become the user that it is to be. Until then the signals above
- * are held back, at their default actions; now those that came meanwhile are let in, and from now on the master's death
- * is a SIGQUIT. Without a master it does nothing.
+ * For a worker that has set its signal handlers and has become the user that it is to be. Until then the
+ * signals above are held back, at their default actions; now those that came meanwhile are let in, and from
+ * now on the master's death is a SIGQUIT. Without a master it does nothing.
  */
 void master_worker_ready(void);
 /*
- * A worker's counters, seen by all processes. Counters go on when it is started again, gauges start at 0. NULL behind
- * the last, or without a master.
+ * A worker's counters, seen by all processes. Counters go on when it is started again, gauges start at 0.
+ * NULL behind the last, or without a master.
  */
 struct stats *master_slot(unsigned index);
 

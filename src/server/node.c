@@ -52,7 +52,10 @@ node_metrics(struct buf *out, void *arg)
 	stats_expose(stats, out);
 }
 
-/* One more socket for an address that another worker has: the kernel shares callers out. Of a unix socket there is one for all. */
+/*
+ * One more socket for an address that another worker has: the kernel shares callers out. Of a unix socket
+ * there is one for all.
+ */
 static int
 node_bind_like(const struct node_socket *like, struct node_socket *s)
 {

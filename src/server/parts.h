@@ -1,5 +1,6 @@
 /*
- * What the configuration only names, read and ready: keys, certificates, routes, patterns, pages. A reload makes all of it anew before anything is replaced.
+ * What the configuration only names, read and ready: keys, certificates, routes, patterns, pages. A reload
+ * makes all of it anew before anything is replaced.
  */
 #ifndef SERVER_PARTS_H
 #define SERVER_PARTS_H

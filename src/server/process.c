@@ -42,7 +42,10 @@ openssl_free(void *p, const char *file, int line)
 	free(p);
 }
 
-/* Before they allocate anything: they live on our reserve, too, and in an emergency do not end in ways of their own. */
+/*
+ * Before they allocate anything: they live on our reserve, too, and in an emergency do not end in ways of
+ * their own.
+ */
 static void
 process_teach_libraries(void)
 {

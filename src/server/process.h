@@ -5,8 +5,8 @@
 #define SERVER_PROCESS_H
 
 /*
- * As many descriptors as we may have; SIGPIPE and SIGXFSZ are ignored; files we make are ours alone (umask 077); libevent and OpenSSL
- * allocate as base/mem.h does. To be called first of all.
+ * As many descriptors as we may have; SIGPIPE and SIGXFSZ are ignored; files we make are ours alone (umask
+ * 077); libevent and OpenSSL allocate as base/mem.h does. To be called first of all.
  */
 void process_prepare(void);
 /* The log becomes the file of the user that we are to become. 0; -ENOENT = there is no such user; or -errno. */

@@ -1,5 +1,6 @@
 /*
- * From an HTTP request to a WebSocket: the checks of protocol/phoenix.md section 1.3, and the tokens of its section 1.5.
+ * From an HTTP request to a WebSocket: the checks of protocol/phoenix.md section 1.3, and the tokens of its
+ * section 1.5.
  */
 #include <errno.h>
 

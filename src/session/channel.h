@@ -1,5 +1,6 @@
 /*
- * One session's membership of one topic. What classes may do with it is in <roost/channel.h>; this is the inside, for session/ alone.
+ * One session's membership of one topic. What classes may do with it is in <roost/channel.h>; this is the
+ * inside, for session/ alone.
  */
 #ifndef SESSION_CHANNEL_H
 #define SESSION_CHANNEL_H
@@ -95,9 +96,15 @@ struct channel *channel_find(struct session *, struct slice topic);
 struct channel *channel_new(struct session *, const struct channel_route *, const struct inbound *join, struct identity *who);
 /* Whose it is: its own token's, or the session's. Borrowed. */
 struct identity *channel_identity(const struct channel *);
-/* The ok reply, the subscription, the class' joined(), then what waited. `ref` and `join_ref` are the join's tokens. */
+/*
+ * The ok reply, the subscription, the class' joined(), then what waited. `ref` and `join_ref` are the join's
+ * tokens.
+ */
 void channel_enter(struct channel *, struct slice join_ref, struct slice ref, struct channel_payload response);
-/* Says phx_close or phx_error as the flags ask (nothing for "closed"), then ends it: leaves the topic, tells the class. Of a pending join it says nothing. */
+/*
+ * Says phx_close or phx_error as the flags ask (nothing for "closed"), then ends it: leaves the topic, tells
+ * the class. Of a pending join it says nothing.
+ */
 void channel_end(struct channel *, const char *why);
 /* It will say phx_error with that reason when it ends. */
 void channel_set_failing(struct channel *, const char *reason);

@@ -78,7 +78,8 @@ verify(struct session *s, struct slice token, struct identity **who)
 }
 
 /*
- * Whom a join stands on: the token in its payload, or the connection's. Returns 0 with *who (a reference, or NULL for the connection's), -EACCES if neither may.
+ * Whom a join stands on: the token in its payload, or the connection's. Returns 0 with *who (a reference, or
+ * NULL for the connection's), -EACCES if neither may.
  */
 static int
 join_identity(struct session *s, const struct channel_route *route, const struct inbound *in, struct identity **who)

@@ -1,5 +1,6 @@
 /*
- * Who a client is: what a verified token said. Shared by every connection and channel that presented the same token.
+ * Who a client is: what a verified token said. Shared by every connection and channel that presented the same
+ * token.
  */
 #ifndef SESSION_IDENTITY_H
 #define SESSION_IDENTITY_H

@@ -55,7 +55,8 @@ route_pattern_fault(const char *pattern)
 }
 
 /*
- * A capture takes as little as lets the rest match. Patterns come from the operator and topics are short, so trying is cheap.
+ * A capture takes as little as lets the rest match. Patterns come from the operator and topics are short, so
+ * trying is cheap.
  */
 static bool
 match_from(const char *p, struct slice topic, size_t at, const char *name, struct slice *capture)

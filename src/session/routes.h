@@ -48,16 +48,25 @@ struct routes *routes_new(void);
 struct routes *routes_ref(struct routes *);
 /* Takes NULL, returns NULL. */
 struct routes *routes_unref(struct routes *);
-/* Appends a route. 0, or -EINVAL with *why (caller frees): unknown class, bad pattern, an option that the class does not have or like. */
+/*
+ * Appends a route. 0, or -EINVAL with *why (caller frees): unknown class, bad pattern, an option that the
+ * class does not have or like.
+ */
 int routes_add(struct routes *, const struct route_options *, char **why);
 /* The first route whose pattern matches, NULL if none does. */
 const struct channel_route *routes_match(const struct routes *, struct slice topic);
 /* The rate for an event, NULL if there is none. */
 const struct rate *route_rate(const struct channel_route *, struct slice event);
 
-/* Does the pattern match? With `name`, *capture becomes what {name} (or "*") stood for, p == NULL if the pattern has no such name. */
+/*
+ * Does the pattern match? With `name`, *capture becomes what {name} (or "*") stood for, p == NULL if the
+ * pattern has no such name.
+ */
 bool route_match(const char *pattern, struct slice topic, const char *name, struct slice *capture);
-/* Unclosed brace, empty or repeated name, "*" elsewhere than at the end, two captures with nothing between them: static text, NULL if the pattern is fine. */
+/*
+ * Unclosed brace, empty or repeated name, "*" elsewhere than at the end, two captures with nothing between
+ * them: static text, NULL if the pattern is fine.
+ */
 const char *route_pattern_fault(const char *pattern);
 
 #endif

@@ -94,7 +94,10 @@ session_reply_reason(struct session *s, struct slice join_ref, const struct inbo
 	session_reply(s, join_ref, in->ref, in->topic_token, false, channel_json(slice(text, (size_t)n)));
 }
 
-/* True if the message is within the connection's rate; else it is refused, and the client is not heard for a while. */
+/*
+ * True if the message is within the connection's rate; else it is refused, and the client is not heard for a
+ * while.
+ */
 static bool
 session_within_rate(struct session *s, const struct inbound *in)
 {

@@ -1,5 +1,6 @@
 /*
- * One client's conversation: who it is, what it joined, and how its messages find their channel. A session does not know how its bytes travel.
+ * One client's conversation: who it is, what it joined, and how its messages find their channel. A session
+ * does not know how its bytes travel.
  */
 #ifndef SESSION_SESSION_H
 #define SESSION_SESSION_H
@@ -16,7 +17,10 @@ struct inbound;
 /* How bytes reach a session's client. */
 struct transport {
 	const char	*name;
-	/* Ends the connection with that code, after what is queued; idempotent. It calls session_done() before it returns. */
+	/*
+	 * Ends the connection with that code, after what is queued; idempotent. It calls session_done()
+	 * before it returns.
+	 */
 	void	(*close)(struct session *, unsigned code, const char *why);
 	/* Take nothing from the client for so long. */
 	void	(*pause)(struct session *, uint64_t ms);
@@ -68,7 +72,10 @@ struct session {
 	bool			 closed;	/* session_close() was called: nothing is handled any more */
 };
 
-/* The env's pubsub, routes and rates are set up and torn down with the node; this wires intercepted broadcasts to channels. */
+/*
+ * The env's pubsub, routes and rates are set up and torn down with the node; this wires intercepted
+ * broadcasts to channels.
+ */
 void session_env_init(struct session_env *, struct loop *, struct broker *);
 void session_env_done(struct session_env *);
 
@@ -79,11 +86,15 @@ void session_init(struct session *, struct session_env *, const struct transport
 void session_done(struct session *);
 /* One message from the client. `data` may be anything; text is valid UTF-8. */
 void session_receive(struct session *, bool binary, struct slice data);
-/* One way out: logs the reason and asks the transport to end the connection with that code (RFC 6455 section 7.4). Idempotent. */
+/*
+ * One way out: logs the reason and asks the transport to end the connection with that code (RFC 6455 section
+ * 7.4). Idempotent.
+ */
 void session_close(struct session *, unsigned code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /*
- * Looks after tokens: warns before they expire, and closes the channels that stood on them. Returns when it wants to be called again (ms of the loop's clock), UINT64_MAX = never; or earlier, when
- * transport->wake() says so. To be called first when the session is new.
+ * Looks after tokens: warns before they expire, and closes the channels that stood on them. Returns when it
+ * wants to be called again (ms of the loop's clock), UINT64_MAX = never; or earlier, when transport->wake()
+ * says so. To be called first when the session is new.
  */
 uint64_t session_tick(struct session *, uint64_t now);
 

@@ -1,5 +1,6 @@
 /*
- * WebSocket as a transport. Each connection has one timer, set lazily: activity only notes the time, and the timer works out what is due when it fires.
+ * WebSocket as a transport. Each connection has one timer, set lazily: activity only notes the time, and the
+ * timer works out what is due when it fires.
  */
 #include "transport/websocket.h"
 

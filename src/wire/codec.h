@@ -31,7 +31,10 @@ extern const struct codec codec_phoenix_v2;	/* 2.3 and 2.4 */
 /* All of them, ending with NULL. */
 extern const struct codec *const codecs[];
 
-/* The codec for a "vsn" parameter (protocol/phoenix.md 1.2): V1 for ~> 1.0.0, V2 for ~> 2.0.0, NULL if refused. Absent (p == NULL) is V1. */
+/*
+ * The codec for a "vsn" parameter (protocol/phoenix.md 1.2): V1 for ~> 1.0.0, V2 for ~> 2.0.0, NULL if
+ * refused. Absent (p == NULL) is V1.
+ */
 const struct codec *codec_for_vsn(struct slice vsn);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * JSON (RFC 8259), scanned in one pass without allocation: validates, and finds where values begin and end. Values are never rewritten.
- * The caller guarantees valid UTF-8 (the transport has checked it).
+ * JSON (RFC 8259), scanned in one pass without allocation: validates, and finds where values begin and end.
+ * Values are never rewritten. The caller guarantees valid UTF-8 (the transport has checked it).
  */
 #ifndef WIRE_JSON_H
 #define WIRE_JSON_H
@@ -17,9 +17,9 @@
 enum json_kind { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
 /*
- * Scans the value at the very start of `in` (no blank before it); what follows it is not looked at. Returns its length;
- * -EBADMSG if it is not JSON, or broken off; -E2BIG if it is too deep or has too many members, as far as read.
- * *type is set as soon as the first byte tells it.
+ * Scans the value at the very start of `in` (no blank before it); what follows it is not looked at. Returns
+ * its length; -EBADMSG if it is not JSON, or broken off; -E2BIG if it is too deep or has too many members, as
+ * far as read. *type is set as soon as the first byte tells it.
  */
 ssize_t json_scan(struct slice in, enum json_kind *type);
 /* Number of blanks (space, tab, LF, CR) at the start. */
@@ -60,9 +60,9 @@ json_take_value(struct slice *in, struct slice *value, enum json_kind *type)
 }
 
 /*
- * The text of a string token (quotes included), which must have passed json_scan(). Without escapes it borrows the token;
- * else it is decoded into scratch[size]. Returns 0; -EILSEQ for a NUL or a lone surrogate; -ENAMETOOLONG when the text,
- * borrowed or not, is longer than `size`.
+ * The text of a string token (quotes included), which must have passed json_scan(). Without escapes it
+ * borrows the token; else it is decoded into scratch[size]. Returns 0; -EILSEQ for a NUL or a lone surrogate;
+ * -ENAMETOOLONG when the text, borrowed or not, is longer than `size`.
  */
 int json_text(struct slice token, char *scratch, size_t size, struct slice *text);
 
@@ -73,8 +73,8 @@ char *json_quote_to(char *out, struct slice text);
 void json_quote(struct buf *out, struct slice text);
 
 /*
- * Walks an object token's members: *at = 0 at first. Gives the raw key token and the raw value token. Returns 1, 0 at
- * the end, which is where it stops making sense in what has not passed json_scan(), or is no object.
+ * Walks an object token's members: *at = 0 at first. Gives the raw key token and the raw value token. Returns
+ * 1, 0 at the end, which is where it stops making sense in what has not passed json_scan(), or is no object.
  */
 int json_next_member(struct slice object, size_t *at, struct slice *key, struct slice *value);
 /* The value token of the LAST member called `name` (decoded compare), p == NULL if there is none. */

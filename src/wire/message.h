@@ -24,8 +24,8 @@ enum inbound_fault {
 };
 
 /*
- * One message from a client. Slices borrow the input or `scratch`, so it cannot be copied. A message with a fault has all
- * the fields that could be read: an error reply needs ref and topic_token.
+ * One message from a client. Slices borrow the input or `scratch`, so it cannot be copied. A message with a
+ * fault has all the fields that could be read: an error reply needs ref and topic_token.
  */
 struct inbound {
 	struct slice	join_ref;	/* JSON tokens as sent; "null" when absent */
@@ -69,7 +69,10 @@ struct message {
 	struct frame   *frames[MESSAGE_CODECS];
 };
 
-/* The message in that codec's form, encoded at the first asking; borrowed. NULL if it has no such form (a binary payload in V1). */
+/*
+ * The message in that codec's form, encoded at the first asking; borrowed. NULL if it has no such form (a
+ * binary payload in V1).
+ */
 struct frame *message_frame(struct message *, const struct codec *);
 /* Drops the frames. */
 void message_done(struct message *);
