@@ -263,7 +263,7 @@ describe("conformance: frames", { concurrency: false }, () => {
 	});
 
 	test("W07 silence ends a connection, pings keep it", async (t) => {
-		const impatient = await start({ options: { "limits.idle_timeout": "500ms", "websocket.ping_interval": 0 } });
+		const impatient = await start({ options: { "limits.idle_timeout": "1s", "websocket.ping_interval": 0 } });
 		t.after(() => impatient.stop());
 		const [silent, talking] = [await dial(t, impatient), await dial(t, impatient)];
 
