@@ -44,7 +44,10 @@ END {
 	printf "%-6s %5s %12s %8s %10s %12s %8s %12s %5s\n", "", "pairs", "CPU-s/M", "x floor", "p99 us", "CPU-us/join", "x floor", "bytes/client", "bad"
 	for (i = 1; i <= scenarios; i++) {
 		s = order[i]
-		printf "%-6s %5d %12.3f %8.3f %10.0f %12.1f %8.2f %12.0f %5d\n", s, n[s], median(cpu, s, n[s]), median(ratio, s, n[s]), \
-		    median(p99, s, n[s]), median(join, s, n[s]), median(join_ratio, s, n[s]), median(bytes, s, n[s]), bad[s]
+		if (median(cpu, s, n[s]) > 0)
+			printf "%-6s %5d %12.3f %8.3f %10.0f", s, n[s], median(cpu, s, n[s]), median(ratio, s, n[s]), median(p99, s, n[s])
+		else
+			printf "%-6s %5d %12s %8s %10s", s, n[s], "-", "-", "-"
+		printf " %12.1f %8.2f %12.0f %5d\n", median(join, s, n[s]), median(join_ratio, s, n[s]), median(bytes, s, n[s]), bad[s]
 	}
 }

@@ -169,7 +169,7 @@ async function start() {
 		({ Socket } = await import("./vendor/phoenix.mjs"));
 	} catch {
 		showHint("The phoenix client is missing: vendor/phoenix.mjs was not found beside this page. Run contrib/run, which fetches it "
-			+ "from npm, or copy priv/static/phoenix.mjs of the npm package phoenix into contrib/demo/vendor/.");
+			+ "from npm, or copy priv/static/phoenix.mjs of the npm package phoenix into the folder vendor beside this page.");
 		$("enter").hidden = true;
 		return;
 	}

@@ -1,11 +1,14 @@
 /*
  * A sample module: a shared counter per topic. Build and load it:
  *
- *   cc -O2 -fPIC -shared -o counter.so counter.c
+ *   cc -O2 -fPIC -shared -Iinclude -o counter.so contrib/module/counter.c
  *   route "counter:{name}" { module = "/path/to/counter.so"  options = { "step=1" } }
  *
- * Clients push `add {"by":2}` and get {"value":N}; everyone in the topic hears `changed {"value":N,"name":NAME}`. Who says nothing for a minute is
- * asked with `still_there`. `whisper` is intercepted: it reaches only clients that joined with {"ears":true}.
+ * (in the source folder; once roost is installed, -I is the include folder of its prefix).
+ *
+ * Clients push `add {"by":2}` and get {"value":N}; everyone in the topic hears `changed {"value":N,"name":NAME}`.
+ * Who says nothing for a minute is asked with `still_there`. `whisper` is intercepted: it reaches only clients that
+ * joined with {"ears":true}.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -183,6 +183,7 @@ channel_end(struct channel *ch, const char *why)
 
 	if (ch->phase == CHANNEL_OVER)
 		return;
+	channel_log(ch, LOG_DEBUG_, "left %.*s: %s", SLICE_ARG(channel_topic(ch)), why);
 	if (joined && ch->failing)
 		channel_say_error(ch);
 	else if (joined && strcmp(why, "closed") != 0)
@@ -278,6 +279,7 @@ channel_enter(struct channel *ch, struct slice join_ref, struct slice ref, struc
 	ch->phase = CHANNEL_JOINED;
 	stats->channels++;
 	stats->joins_total++;
+	channel_log(ch, LOG_DEBUG_, "joined %.*s (user \"%.*s\")", SLICE_ARG(topic), SLICE_ARG(channel_user(ch)));
 	if (x != NULL)
 		timer_stop(&x->join_timer);
 	if (ch->who != NULL || s->expiring)

@@ -309,6 +309,8 @@ channel_log(const struct channel *ch, int level, const char *fmt, ...)
 	char	peer[ADDR_LEN], text[512];
 	va_list ap;
 
+	if (!log_wants((enum log_level)level))
+		return;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);

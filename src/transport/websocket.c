@@ -482,7 +482,10 @@ void
 websocket_open(struct websockets *set, const struct websocket_open *o)
 {
 	struct websocket *ws = xmalloc(sizeof(*ws));
+	char		  peer[ADDR_LEN];
 
+	log_peer(LOG_DEBUG_, addr_text(o->peer, peer), "open: %s (user \"%.*s\")", o->codec != NULL ? o->codec->name : "echo",
+	    SLICE_ARG(o->who->user));
 	*ws = (struct websocket){
 		.set = set, .stream = o->stream, .peer = *o->peer, .echo = o->codec == NULL, .heard = set->env->loop->now,
 		.parser.deflate = o->deflate.server_bits != 0, .timer.fire = websocket_tick, .on_gone = o->on_gone,
