@@ -9,7 +9,9 @@ import http from "node:http";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { after } from "node:test";
 import { fileURLToPath } from "node:url";
+import { isMainThread } from "node:worker_threads";
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 export const TOP = path.resolve(HERE, "../..");
@@ -67,6 +69,12 @@ function get(port, target) {
 		}).on("error", reject);
 	});
 }
+
+// Daemons that a failed test has left behind would keep us.
+const running = new Set();
+
+if (isMainThread)
+	after(() => running.forEach((child) => child.kill("SIGKILL")));
 
 const SANITIZER = /ERROR: (Address|Leak|Undefined\w*)Sanitizer|runtime error:|SUMMARY: \w+Sanitizer/;
 
@@ -180,6 +188,8 @@ export async function start({ port, args = [], options = {}, config, wrap = [], 
 			...env,
 		},
 	});
+	running.add(child);
+	child.on("exit", () => running.delete(child));
 	await once(child, "spawn");
 	const daemon = new Daemon(child, ports, dir);
 	try {

@@ -259,6 +259,8 @@ describe("connections", { concurrency: false }, () => {
 
 describe("limits.message_rate", { concurrency: false }, () => {
 	const HEARTBEAT = [null, "1", "phoenix", "heartbeat", {}];
+	// Answered ok, and nobody else is concerned.
+	const PUSH = [null, "1", "room:nowhere", "phx_leave", {}];
 
 	test("beyond it, pushes are refused and not heard for a while; others are not delayed", async (t) => {
 		const daemon = await serving(t, { "limits.message_rate": "20", "limits.message_burst": "30" });
@@ -279,7 +281,7 @@ describe("limits.message_rate", { concurrency: false }, () => {
 		});
 		t.after(() => flooder.cut());
 
-		const flood = Buffer.concat(Array.from({ length: 1000 }, () => frame(OP.text, JSON.stringify(HEARTBEAT))));
+		const flood = Buffer.concat(Array.from({ length: 1000 }, () => frame(OP.text, JSON.stringify(PUSH))));
 		const began = performance.now();
 		while (performance.now() - began < 2000) {
 			if (flooder.socket.writableLength < 1 << 20)
@@ -292,7 +294,7 @@ describe("limits.message_rate", { concurrency: false }, () => {
 		assert.ok(ok >= 30 && ok <= 30 + 20 * (seconds + 0.5) + 1, `${ok} were taken in ${seconds} s`);
 		assert.ok(refused > 0);
 		// At most one read of 64 KiB in 100 ms.
-		assert.ok(ok + refused <= (seconds * 10 + 2) * (65536 / frame(OP.text, JSON.stringify(HEARTBEAT)).length + 1), `${ok + refused} were read`);
+		assert.ok(ok + refused <= (seconds * 10 + 2) * (65536 / frame(OP.text, JSON.stringify(PUSH)).length + 1), `${ok + refused} were read`);
 		assert.ok(p99 < 100, `others waited ${p99} ms`);
 		assert.equal(lost, 0);
 		assert.equal(flooder.code, null);
@@ -304,12 +306,12 @@ describe("limits.message_rate", { concurrency: false }, () => {
 		const ws = await dial(t, daemon);
 
 		for (let i = 0; i < 5; i++)
-			ws.json(HEARTBEAT);
+			ws.json(PUSH);
 		for (let i = 0; i < 5; i++)
 			assert.deepEqual((await ws.nextMessage())[4], OK);
 		for (let i = 0; i < 20; i++) {
 			await sleep(25);
-			assert.deepEqual((await ws.ask(HEARTBEAT))[4], OK);
+			assert.deepEqual((await ws.ask(PUSH))[4], OK);
 		}
 	});
 
@@ -317,26 +319,39 @@ describe("limits.message_rate", { concurrency: false }, () => {
 		const daemon = await serving(t, { "limits.message_rate": "2", "limits.message_burst": "1" });
 		const ws = await dial(t, daemon);
 
-		assert.deepEqual((await ws.ask(HEARTBEAT))[4], OK);
-		const { response: { reason, retry_after_ms: wait } } = (await ws.ask(HEARTBEAT))[4];
+		assert.deepEqual((await ws.ask(PUSH))[4], OK);
+		const { response: { reason, retry_after_ms: wait } } = (await ws.ask(PUSH))[4];
 		assert.equal(reason, "rate_limited");
 		between(wait, 300, 500);
 		await sleep(wait + 20);
-		assert.deepEqual((await ws.ask(HEARTBEAT))[4], OK);
+		assert.deepEqual((await ws.ask(PUSH))[4], OK);
 	});
 
 	test("each connection has its own", async (t) => {
 		const daemon = await serving(t, { "limits.message_rate": "1", "limits.message_burst": "1" });
 
 		for (let i = 0; i < 5; i++)
-			assert.deepEqual((await (await dial(t, daemon)).ask(HEARTBEAT))[4], OK);
+			assert.deepEqual((await (await dial(t, daemon)).ask(PUSH))[4], OK);
+	});
+
+	test("heartbeats count, and are answered ok all the same", async (t) => {
+		const daemon = await serving(t, { "limits.message_rate": "1", "limits.message_burst": "3" });
+		const ws = await dial(t, daemon);
+
+		for (let i = 0; i < 5; i++)
+			ws.json(HEARTBEAT);
+		ws.json(PUSH);
+		for (let i = 0; i < 5; i++)
+			assert.deepEqual((await ws.nextMessage())[4], OK);
+		assert.equal((await ws.nextMessage())[4].response.reason, "rate_limited");
+		between(await timed(() => ws.ask(HEARTBEAT)), 80, 2000);
 	});
 
 	test("0 is none", async (t) => {
 		const daemon = await serving(t, { "limits.message_rate": "0" });
 		const ws = await dial(t, daemon);
 
-		ws.write(Buffer.concat(Array.from({ length: 1000 }, () => frame(OP.text, JSON.stringify(HEARTBEAT)))));
+		ws.write(Buffer.concat(Array.from({ length: 1000 }, () => frame(OP.text, JSON.stringify(PUSH)))));
 		for (let i = 0; i < 1000; i++)
 			assert.deepEqual((await ws.nextMessage())[4], OK);
 	});
