@@ -132,6 +132,29 @@ START_TEST(an_answer_for_later)
 }
 END_TEST
 
+static int
+defers_and_answers(struct channel *ch, const struct channel_message *m)
+{
+	probe_ref = channel_defer(ch);
+	channel_reply_error(ch, channel_empty());
+	ck_assert_ptr_null(channel_defer(ch));
+	channel_broadcast_from(ch, SLICE("said"), m->payload);
+	return 0;
+}
+
+START_TEST(what_is_put_off_is_not_answered_now)
+{
+	struct client *a = joined_client(), *b = joined_client();
+
+	probe.handle_in = defers_and_answers;
+	client_says(a, SAY("2", "x"));
+	client_hears_nothing(a);
+	client_hears(b, "[null,null,\"room:a\",\"said\",{}]");
+	channel_ref_reply(probe_ref, true, channel_json(SLICE("no object")));
+	client_hears(a, REPLY("\"1\"", "\"2\"", "room:a", OK));
+}
+END_TEST
+
 START_TEST(an_answer_outlives_its_channel)
 {
 	struct client	   *c = joined_client();
@@ -605,6 +628,7 @@ channel_suite(void)
 	tcase_add_test(t, only_messages_are_answered);
 	tcase_add_test(t, nothing_is_pushed_before_the_reply);
 	tcase_add_test(t, an_answer_for_later);
+	tcase_add_test(t, what_is_put_off_is_not_answered_now);
 	tcase_add_test(t, an_answer_outlives_its_channel);
 	tcase_add_test(t, a_class_looks_around);
 	tcase_add_test(t, looking_into_json);
