@@ -206,6 +206,8 @@ export async function run(args, { env = {} } = {}) {
 	const child = spawn(ROOSTD, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
 	let out = "", err = "";
 
+	running.add(child);
+	child.on("exit", () => running.delete(child));
 	child.stdout.setEncoding("utf8").on("data", (text) => out += text);
 	child.stderr.setEncoding("utf8").on("data", (text) => err += text);
 	const [code] = await within(once(child, "close"), "roostd to end");
