@@ -276,6 +276,46 @@ START_TEST(reopens_after_rotation)
 }
 END_TEST
 
+static uid_t
+owner_of(const char *file)
+{
+	struct stat st;
+
+	ck_assert_int_eq(stat(file, &st), 0);
+	return st.st_uid;
+}
+
+/* Only root has something to give. */
+START_TEST(roots_file_is_given_away)
+{
+	if (geteuid() != 0)
+		return;
+	open_log(path, LOG_INFO_, false);
+	ck_assert_uint_eq(owner_of(path), 0);
+	ck_assert_int_eq(log_give(65534, 65534), 0);
+	ck_assert_uint_eq(owner_of(path), 65534);
+	ck_assert_int_eq(rename(path, path2), 0);
+	ck_assert_int_eq(log_reopen(), 0);
+	ck_assert_uint_eq(owner_of(path), 65534);
+	ck_assert_int_eq(log_give(0, 0), 0);
+}
+END_TEST
+
+START_TEST(what_is_not_roots_is_left_alone)
+{
+	if (geteuid() != 0)
+		return;
+	open_log(path, LOG_INFO_, false);
+	ck_assert_int_eq(chown(path, 1, 1), 0);
+	ck_assert_int_eq(log_give(65534, 65534), 0);
+	ck_assert_uint_eq(owner_of(path), 1);
+	open_log("/dev/null", LOG_INFO_, false);
+	ck_assert_uint_eq(owner_of("/dev/null"), 0);
+	open_log(NULL, LOG_INFO_, false);
+	ck_assert_int_eq(log_give(0, 0), 0);
+}
+END_TEST
+
 START_TEST(old_descriptors_are_closed)
 {
 	int fd;
@@ -522,6 +562,8 @@ log_suite(void)
 	tcase_add_test(tc, just_fits);
 	tcase_add_test(tc, opens_for_append);
 	tcase_add_test(tc, reopens_after_rotation);
+	tcase_add_test(tc, roots_file_is_given_away);
+	tcase_add_test(tc, what_is_not_roots_is_left_alone);
 	tcase_add_test(tc, old_descriptors_are_closed);
 	tcase_add_test(tc, goes_on_where_it_was);
 	tcase_add_test(tc, standard_error_is_the_default);
