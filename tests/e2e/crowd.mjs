@@ -123,7 +123,8 @@ export class Client {
 	}
 
 	async join(topic, patience) {
-		const { status, response } = await within(this.ask(topic, "phx_join"), `joining ${topic}`, patience);
+		const closed = this.closed.then(() => { throw new Error(`closed with ${this.code} before it joined ${topic}`); });
+		const { status, response } = await within(Promise.race([this.ask(topic, "phx_join"), closed]), `joining ${topic}`, patience);
 
 		if (status !== "ok")
 			throw new Error(`join refused: ${JSON.stringify(response)}`);

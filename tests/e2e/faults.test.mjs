@@ -854,7 +854,7 @@ describe("churn", () => {
 			async (c) => { await c.join("room:a"); await c.ask("room:a", "m", { pad: "x".repeat(1000) }); c.bye(); await c.closed; },
 			async (c) => { await c.join("room:a"); await c.join("room:b"); await c.ask("room:a", "phx_leave"); await c.cut(); },
 			async (c, i) => { await c.join(`room:${i}`); c.write(message("room:a", 40_000).subarray(0, 20_000)); await c.cut(); },
-			async (c) => { await c.join("room:a"); for (let n = 0; n < 20; n++) c.write(message("room:a", 10_000, n)); await c.cut(); },
+			async (c, i) => { await c.join(`room:${i}`); for (let n = 0; n < 20; n++) c.write(message(`room:${i}`, 10_000, n)); await c.cut(); },
 			async (c) => { c.write(frame(OP.text, "not json")); await c.closed; },
 		];
 		const round = async () => {
