@@ -10,6 +10,10 @@ function field(name,	at, rest) {
 	return rest
 }
 
+function number(name) {
+	return field(name) + 0
+}
+
 function median(list, scenario, n,	i, j, v, t) {
 	for (i = 1; i <= n; i++)
 		v[i] = list[scenario, i]
@@ -23,21 +27,21 @@ function median(list, scenario, n,	i, j, v, t) {
 {
 	split(field("label"), name, "/")
 	if (name[1] == "floor") {
-		floor_cpu = field("srv_cpu_s_per_M")
-		floor_join = field("srv_cpu_us_per_join")
+		floor_cpu = number("srv_cpu_s_per_M")
+		floor_join = number("srv_cpu_us_per_join")
 		next
 	}
 	s = name[2]
 	if (!(s in n))
 		order[++scenarios] = s
 	k = ++n[s]
-	cpu[s, k] = field("srv_cpu_s_per_M")
+	cpu[s, k] = number("srv_cpu_s_per_M")
 	ratio[s, k] = floor_cpu > 0 ? cpu[s, k] / floor_cpu : 0
-	bytes[s, k] = field("bytes_per_conn")
-	join[s, k] = field("srv_cpu_us_per_join")
+	bytes[s, k] = number("bytes_per_conn")
+	join[s, k] = number("srv_cpu_us_per_join")
 	join_ratio[s, k] = floor_join > 0 ? join[s, k] / floor_join : 0
-	p99[s, k] = field("lat_p99_us")
-	bad[s] += field("lost") + field("dup") + field("misordered") + field("failed")
+	p99[s, k] = number("lat_p99_us")
+	bad[s] += number("lost") + number("dup") + number("misordered") + number("failed")
 }
 
 END {
