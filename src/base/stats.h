@@ -36,7 +36,7 @@
 	X(log_dropped_total, counter, "log lines that could not be written") \
 	X(reloads_total, counter, "configuration reloads taken") \
 	X(reload_failed_total, counter, "configuration reloads refused") \
-	X(loop_lag_ms, gauge, "longest turn of the event loop within the last 10 seconds") \
+	X(loop_lag_ms, gauge, "longest turn of the event loop within the last 10 to 20 seconds") \
 	X(loop_turns_total, counter, "turns of the event loop")
 
 struct stats {

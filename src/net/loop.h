@@ -10,7 +10,7 @@
 #include "base/wheel.h"
 
 #define LOOP_READ_SIZE	(64 * 1024)	/* bytes read from one stream in one turn */
-#define LOOP_WORK	65536		/* frames queued, or their worth: what one turn may do to those who wait for the next */
+#define LOOP_WORK	65536		/* frames queued, or their worth: more is for another turn */
 
 struct outq;
 

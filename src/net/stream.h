@@ -61,7 +61,7 @@ struct stream {
 	bool			 want_read_to_write : 1;	/* TLS: writing goes on when we have read: the handshake */
 	bool			 ended : 1;		/* on_end was told, or the stream was freed */
 	bool			 shut : 1;		/* shutdown follows the last byte */
-	bool			 deaf : 1;		/* the loop could not take our event: the end, at the next flush */
+	bool			 deaf : 1;		/* the loop refused our event: the end, at the next flush */
 	const struct stream_ops	*ops;
 	const struct stream_user *user;
 	void			*owner;			/* the user's own */

@@ -21,7 +21,8 @@ export class Client {
 	/* Resolves when the upgrade is answered with 101; fails with { status } otherwise. */
 	static async open(at, { token = mint(), fields, onText, patience } = {}) {
 		const where = typeof at === "number" ? { host: "127.0.0.1", port: at } : at;
-		const socket = where.tls ? tls.connect({ ...where, rejectUnauthorized: false }) : net.connect({ noDelay: true, ...where });
+		const socket = where.tls ? tls.connect({ ...where, rejectUnauthorized: false })
+			: net.connect({ noDelay: true, ...where });
 		const client = new this(socket, onText);
 
 		client.write(upgradeHead(`/socket/websocket?vsn=2.0.0&token=${token}`, fields));
@@ -124,7 +125,8 @@ export class Client {
 
 	async join(topic, patience) {
 		const closed = this.closed.then(() => { throw new Error(`closed with ${this.code} before it joined ${topic}`); });
-		const { status, response } = await within(Promise.race([this.ask(topic, "phx_join"), closed]), `joining ${topic}`, patience);
+		const reply = Promise.race([this.ask(topic, "phx_join"), closed]);
+		const { status, response } = await within(reply, `joining ${topic}`, patience);
 
 		if (status !== "ok")
 			throw new Error(`join refused: ${JSON.stringify(response)}`);
@@ -201,10 +203,8 @@ async function runProbe({ at, topic, every }) {
 	for (let i = 0; i < 200 && got < sent.length; i++)
 		await new Promise((resolve) => setTimeout(resolve, 10));
 	times.sort((a, b) => a - b);
-	parentPort.postMessage({
-		n: sent.length, lost: sent.length - got,
-		...Object.fromEntries([["p50", 0.5], ["p99", 0.99], ["max", 1]].map(([name, q]) => [name, Math.round(quantile(times, q) * 10) / 10])),
-	});
+	const [p50, p99, max] = [0.5, 0.99, 1].map((q) => Math.round(quantile(times, q) * 10) / 10);
+	parentPort.postMessage({ n: sent.length, lost: sent.length - got, p50, p99, max });
 	await Promise.all([to.cut(), from.cut()]);
 }
 

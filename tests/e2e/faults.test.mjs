@@ -5,8 +5,8 @@ import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
-	closeSync, constants, existsSync, mkdtempSync, openSync, readFileSync, readSync, readdirSync, renameSync, rmSync, unlinkSync,
-	writeFileSync, writeSync,
+	closeSync, constants, existsSync, mkdtempSync, openSync, readFileSync, readSync, readdirSync, renameSync, rmSync,
+	unlinkSync, writeFileSync, writeSync,
 } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
@@ -25,7 +25,8 @@ const KIB = 1024, MIB = 1024 * KIB;
 
 const proc = (pid, name) => readFileSync(`/proc/${pid}/${name}`, "latin1");
 const rss = (pid) => Number(proc(pid, "status").match(/VmRSS:\s+(\d+) kB/)[1]) * KIB;
-const cpuMs = (pid) => proc(pid, "stat").split(") ")[1].split(" ").slice(11, 13).reduce((sum, t) => sum + Number(t) * 10, 0);
+const cpuMs = (pid) =>
+	proc(pid, "stat").split(") ")[1].split(" ").slice(11, 13).reduce((sum, t) => sum + Number(t) * 10, 0);
 
 function descriptors(pid) {
 	try {
@@ -51,7 +52,8 @@ const mib = (bytes) => `${Math.round(bytes / MIB * 10) / 10} MiB`;
 
 /* A program, or with -shared a library, of a file of ours. */
 const compile = (out, source, ...flags) =>
-	execFileSync(process.env.CC ?? "cc", ["-O1", ...flags, "-o", out, path.join(TOP, "tests/e2e", source)], { stdio: "pipe" });
+	execFileSync(process.env.CC ?? "cc", ["-O1", ...flags, "-o", out, path.join(TOP, "tests/e2e", source)],
+		{ stdio: "pipe" });
 
 /* A daemon that does not outlive the test. */
 async function serve(t, options) {
@@ -241,7 +243,8 @@ describe("F15 a flood", () => {
 			await new Promise((resolve) => setImmediate(resolve));
 		}
 		const figures = await watch.stop(), now = await daemon.metrics();
-		t.diagnostic(`${Math.round((now.frames_out_total - before.frames_out_total) / 3)} deliveries/s; longest turn ${now.loop_lag_ms} ms`);
+		const rate = Math.round((now.frames_out_total - before.frames_out_total) / 3);
+		t.diagnostic(`${rate} deliveries/s; longest turn ${now.loop_lag_ms} ms`);
 		assertQuick(figures, t);
 		await Promise.all([flooder, ...audience].map((c) => c.cut()));
 		await daemon.stop();
@@ -262,7 +265,8 @@ describe("F15 a flood", () => {
 		flooders.forEach((f, i) => f.write(bursts[i]));
 		await waitFor(() => flooders.every((f, i) => f.texts === told[i] + 120), "all messages, and their answers");
 		const figures = await watch.stop(), { loop_lag_ms: lag } = await daemon.metrics();
-		t.diagnostic(`${bursts[0].length} bytes each became 60 MiB; RSS ${mib(before)} + ${mib(rss(daemon.pid) - before)}; longest turn ${lag} ms`);
+		const more = rss(daemon.pid) - before;
+		t.diagnostic(`${bursts[0].length} bytes each became 60 MiB; RSS ${mib(before)} + ${mib(more)}; longest turn ${lag} ms`);
 		assertQuick(figures, t);
 		await Promise.all(flooders.map((f) => f.cut()));
 		await daemon.stop();
@@ -347,7 +351,8 @@ describe("F18 a log that cannot be written", () => {
 			await provoke(daemon, 1);
 			const text = readFileSync(file, "utf8"), { log_dropped_total: dropped } = await daemon.metrics();
 			assert.match(text, new RegExp(`warn ${dropped} log lines could not be written\\n.* refused 403 .*\\n$`));
-			assert.ok(text.split("\n").slice(0, -1).filter((line) => !/^\S+Z (info|warn) .+/.test(line)).length <= 1, "one line is torn");
+			const torn = text.split("\n").slice(0, -1).filter((line) => !/^\S+Z (info|warn) .+/.test(line));
+			assert.ok(torn.length <= 1, `torn lines: ${torn}`);
 			/* Rotation. */
 			renameSync(file, `${file}.1`);
 			daemon.signal("SIGUSR1");
@@ -409,7 +414,8 @@ describe("F19 no memory", () => {
 		} });
 		const watch = await probe(daemon.port);
 		const before = rss(daemon.pid);
-		const hogs = await crowd(30, async (i) => (await (await Client.open({ path: daemon.file(unix) })).join(`room:${i}`)).pause());
+		const at = { path: daemon.file(unix) };
+		const hogs = await crowd(30, async (i) => (await (await Client.open(at)).join(`room:${i}`)).pause());
 
 		/* Each talks to itself, and does not listen. */
 		for (let n = 0; rss(daemon.pid) < 50 * MIB; n++) {
@@ -437,8 +443,9 @@ describe("F19 no memory", () => {
 			return "a sanitizer has its own malloc";
 		try {
 			compile(path.join(dir, "fail.so"), "failing_malloc.c", "-shared", "-fPIC");
-			execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-				"-subj", "/CN=localhost", "-keyout", path.join(dir, "key.pem"), "-out", path.join(dir, "cert.pem")], { stdio: "pipe" });
+			execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+				"-days", "2", "-subj", "/CN=localhost", "-keyout", path.join(dir, "key.pem"),
+				"-out", path.join(dir, "cert.pem")], { stdio: "pipe" });
 			return null;
 		} catch (e) {
 			return `no compiler, or no openssl: ${e.message}`;
@@ -551,7 +558,8 @@ describe("F19 no memory", () => {
 					await sample(it, n);
 				} catch (e) {
 					await sleep(50);
-					died.push(`${n}: ${it.daemon.status === null ? e.message : JSON.stringify(it.daemon.status)} ${it.daemon.log.slice(-300)}`);
+					const { status, log } = it.daemon;
+					died.push(`${n}: ${status === null ? e.message : JSON.stringify(status)} ${log.slice(-300)}`);
 					it.daemon.signal("SIGKILL");
 					it.page.close();
 					it = await launch(lane);
@@ -694,8 +702,8 @@ describe("F22 a drain", () => {
 		assert.deepEqual([...seen].filter((id) => !answered.has(id)), [], "delivered, but not answered");
 		const times = clients.map((c) => c.gone - began).sort((a, b) => a - b);
 		const steps = [0.25, 0.5, 0.75].map((q) => Math.round(times[times.length * q]));
-		t.diagnostic(`503 after ${told.toFixed()} ms, doors closed after ${doors.toFixed()}, quarters gone after ${steps.join(", ")}, ` +
-			`exit after ${ended.toFixed()}; ${answered.size} pushes answered`);
+		t.diagnostic(`503 after ${told.toFixed()} ms, doors closed after ${doors.toFixed()}, quarters gone after ` +
+			`${steps.join(", ")}, exit after ${ended.toFixed()}; ${answered.size} pushes answered`);
 		for (const [i, at] of steps.entries())
 			assert.ok(Math.abs(at - (500 + 2500 * (i + 1) / 4)) < 300, `quarter ${i + 1} was gone after ${at} ms`);
 		assert.ok(ended < 3500);
@@ -712,7 +720,9 @@ describe("F22 a drain", () => {
 
 	test("waits for those who do not answer, and not for ever", async (t) => {
 		const unix = "deaf.sock";
-		const daemon = await serve(t, { args: ["-l", `unix:${unix}`], options: { ...drain, "drain.time": "1s", "drain.delay": "100ms" } });
+		const daemon = await serve(t, { args: ["-l", `unix:${unix}`], options: {
+			...drain, "drain.time": "1s", "drain.delay": "100ms",
+		} });
 		const mute = await (await Client.open(daemon.port)).join("room:1");
 		const deaf = await (await Client.open({ path: daemon.file(unix) })).join("room:1");
 		mute.socket.end = () => {};
@@ -750,7 +760,9 @@ describe("F22 a drain", () => {
 describe("F23 reloads", () => {
 	test("100 in 10 s, every second one of a broken file, disturb nobody", async (t) => {
 		const good = (rate) => `limits {\n\tmessage_rate = ${rate}\n}\nroute "quick:*" {\n\tclass = "room"\n}\n`;
-		const bad = ["limits {\n", "limits { message_rate = many }\n", 'route "x" { class = "nobody" }\n', 'key "a" { file = "missing" }\n'];
+		const bad = [
+			"limits {\n", "limits { message_rate = many }\n", 'route "x" { class = "nobody" }\n', 'key "a" { file = "missing" }\n',
+		];
 		const daemon = await serve(t, { config: good(0) });
 		const watch = await probe(daemon.port, { topic: "quick:probe" });
 		let got = 0, asked = 0, ok = 0;
@@ -807,7 +819,8 @@ describe("the master", () => {
 			const pid = worker(daemon), { joins_total: before } = await daemon.metrics();
 			const began = performance.now();
 			process.kill(pid, "SIGKILL");
-			await daemon.logged(new RegExp(`error worker 0 \\(process ${pid}\\) died of signal 9 \\(Killed\\) after \\d+ ms; again in ${100 << (n - 1)} ms`));
+			await daemon.logged(new RegExp(`error worker 0 \\(process ${pid}\\) died of signal 9 \\(Killed\\) ` +
+				`after \\d+ ms; again in ${100 << (n - 1)} ms`));
 			await waitFor(() => joins === n + 1, "the client to be back");
 			t.diagnostic(`back after ${Math.round(performance.now() - began)} ms`);
 			assert.notEqual(worker(daemon), pid);
@@ -823,7 +836,9 @@ describe("the master", () => {
 	});
 
 	test("passes signals on", async (t) => {
-		const daemon = await serve(t, { config: "", options: { "server.supervise": "yes", "drain.time": "1s", "drain.delay": "200ms", "log.file": "log" } });
+		const daemon = await serve(t, { config: "", options: {
+			"server.supervise": "yes", "drain.time": "1s", "drain.delay": "200ms", "log.file": "log",
+		} });
 		const log = () => readFileSync(daemon.file("log"), "utf8");
 		const client = await (await Client.open(daemon.port)).join("room:1");
 
@@ -851,11 +866,33 @@ describe("churn", () => {
 			return { descriptors: descriptors(daemon.pid), rss: rss(daemon.pid), ...await daemon.metrics() };
 		};
 		const lives = [
-			async (c) => { await c.join("room:a"); await c.ask("room:a", "m", { pad: "x".repeat(1000) }); c.bye(); await c.closed; },
-			async (c) => { await c.join("room:a"); await c.join("room:b"); await c.ask("room:a", "phx_leave"); await c.cut(); },
-			async (c, i) => { await c.join(`room:${i}`); c.write(message("room:a", 40_000).subarray(0, 20_000)); await c.cut(); },
-			async (c, i) => { await c.join(`room:${i}`); for (let n = 0; n < 20; n++) c.write(message(`room:${i}`, 10_000, n)); await c.cut(); },
-			async (c) => { c.write(frame(OP.text, "not json")); await c.closed; },
+			async (c) => {
+				await c.join("room:a");
+				await c.ask("room:a", "m", { pad: "x".repeat(1000) });
+				c.bye();
+				await c.closed;
+			},
+			async (c) => {
+				await c.join("room:a");
+				await c.join("room:b");
+				await c.ask("room:a", "phx_leave");
+				await c.cut();
+			},
+			async (c, i) => {
+				await c.join(`room:${i}`);
+				c.write(message("room:a", 40_000).subarray(0, 20_000));
+				await c.cut();
+			},
+			async (c, i) => {
+				await c.join(`room:${i}`);
+				for (let n = 0; n < 20; n++)
+					c.write(message(`room:${i}`, 10_000, n));
+				await c.cut();
+			},
+			async (c) => {
+				c.write(frame(OP.text, "not json"));
+				await c.closed;
+			},
 		];
 		const round = async () => {
 			await crowd(500, async (i) => lives[i % lives.length](await Client.open(daemon.port), i));
@@ -907,9 +944,11 @@ describe("F20 a peer that vanished", () => {
 	/* A joined client in there. */
 	async function inmate(t, { name, host }, port) {
 		const script = `import { Client } from ${JSON.stringify(new URL("crowd.mjs", import.meta.url))};
-			await (await Client.open({ host: ${JSON.stringify(host)}, port: ${port} }, { token: ${JSON.stringify(mint())} })).join("room:1");
+			const client = await Client.open(${JSON.stringify({ host, port })}, { token: "${mint()}" });
+			await client.join("room:1");
 			console.log("joined");`;
-		const child = spawn("ip", ["netns", "exec", name, process.execPath, "--input-type=module", "-e", script], { stdio: ["ignore", "pipe", "inherit"] });
+		const child = spawn("ip", ["netns", "exec", name, process.execPath, "--input-type=module", "-e", script],
+			{ stdio: ["ignore", "pipe", "inherit"] });
 
 		t.after(() => child.kill("SIGKILL"));
 		await within(once(child.stdout, "data"), "the client to join");
@@ -926,7 +965,8 @@ describe("F20 a peer that vanished", () => {
 		const [p1, p2] = await freePorts(2);
 		const listening = (port) => ["-l", `${there.host}:${port}`];
 		const silent = await serve(t, { args: listening(p1), options: {
-			"limits.idle_timeout": "2s", "websocket.ping_interval": "500ms", "websocket.pong_timeout": "1h", "limits.close_timeout": "1s",
+			"limits.idle_timeout": "2s", "limits.close_timeout": "1s",
+			"websocket.ping_interval": "500ms", "websocket.pong_timeout": "1h",
 		} });
 		const unacked = await serve(t, { args: listening(p2), options: {
 			"limits.idle_timeout": "1h", "websocket.ping_interval": 0, "limits.stall_timeout": "1h",

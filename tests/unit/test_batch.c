@@ -128,7 +128,8 @@ static const struct {
 	size_t	 each;
 	bool	 fits;
 } sizes[] = {
-	{ BATCH_FRAMES, 1, true }, { BATCH_FRAMES + 1, 1, false }, { 2, BATCH_BYTES / 2, true }, { 2, BATCH_BYTES / 2 + 1, false },
+	{ BATCH_FRAMES, 1, true }, { BATCH_FRAMES + 1, 1, false },
+	{ 2, BATCH_BYTES / 2, true }, { 2, BATCH_BYTES / 2 + 1, false },
 	{ BATCH_FRAMES, BATCH_BYTES / BATCH_FRAMES, true },
 };
 

@@ -141,7 +141,9 @@ static const struct {
 	size_t	 gone;
 	bool	 held;
 	unsigned left;
-} unsent[] = { { 0, false, 0 }, { 1, false, 1 }, { 3, false, 0 }, { 4, false, 1 }, { 5, false, 1 }, { 0, true, 3 }, { 7, true, 1 } };
+} unsent[] = {
+	{ 0, false, 0 }, { 1, false, 1 }, { 3, false, 0 }, { 4, false, 1 }, { 5, false, 1 }, { 0, true, 3 }, { 7, true, 1 },
+};
 
 START_TEST(unsent_frames_are_cleared)
 {
@@ -153,10 +155,8 @@ START_TEST(unsent_frames_are_cleared)
 	q.held = unsent[_i].held;
 	outq_clear_unsent(&q);
 	ck_assert_uint_eq(q.n, unsent[_i].left);
-	if (q.n > 0)
-		assert_holds(slice_from(SLICE("abcabcabc"), gone).n >= q.bytes ? slice("abcabcabc" + gone, q.bytes) : SLICE("?"));
-	else
-		ck_assert_uint_eq(q.bytes, 0);
+	ck_assert_uint_le(gone + q.bytes, 9);
+	assert_holds(slice("abcabcabc" + gone, q.bytes));
 	frame_unref(push("behind"));
 	ck_assert_uint_eq(q.n, unsent[_i].left + 1);
 }

@@ -152,7 +152,9 @@ peer_says(struct user *u, const char *text)
 static void
 assert_got(struct user *u, const char *text)
 {
-	ck_assert_msg(slice_is(buf_slice(&u->got), text), "got \"%.*s\", not \"%s\"", SLICE_ARG(buf_slice(&u->got)), text);
+	struct slice got = buf_slice(&u->got);
+
+	ck_assert_msg(slice_is(got, text), "got \"%.*s\", not \"%s\"", SLICE_ARG(got), text);
 	u->got.n = 0;
 }
 

@@ -3,6 +3,7 @@
  * is told to.
  */
 #include <check.h>
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -49,8 +50,8 @@ setup(void)
 	pmd = deflate_new(1);
 	websockets_init(&set, &bench, pmd);
 	set.options = (struct websocket_options){
-		.limits = { .max_message = 2000000, .max_fragments = 4 }, .max_queue = QUEUE, .stall_ms = 10000, .idle_ms = 60000,
-		.ping_ms = 25000, .pong_ms = 20000, .close_ms = 5000,
+		.limits = { .max_message = 2000000, .max_fragments = 4 }, .max_queue = QUEUE, .stall_ms = 10000,
+		.idle_ms = 60000, .ping_ms = 25000, .pong_ms = 20000, .close_ms = 5000,
 	};
 	n_peers = 0;
 }
@@ -124,21 +125,19 @@ open_phoenix(void)
 static void
 add_frame(struct buf *out, unsigned first, struct slice body)
 {
-	char mask[4] = { 0 };
+	uint64_t    len = htobe64(body.n);
+	const char *last = (const char *)&len + sizeof(len);
+	char	    mask[4] = { 0 };
 
 	buf_add_char(out, (char)first);
 	if (body.n < 126)
 		buf_add_char(out, (char)(0x80 | body.n));
-	else {
-		char len[9] = { (char)(0x80 | 127), 0, 0, 0, 0, (char)(body.n >> 24), (char)(body.n >> 16), (char)(body.n >> 8), (char)body.n };
-
-		if (body.n > UINT16_MAX)
-			buf_add(out, len, sizeof(len));
-		else {
-			len[0] = (char)(0x80 | 126);
-			buf_add_char(out, len[0]);
-			buf_add(out, len + 7, 2);
-		}
+	else if (body.n <= UINT16_MAX) {
+		buf_add_char(out, (char)(0x80 | 126));
+		buf_add(out, last - 2, 2);
+	} else {
+		buf_add_char(out, (char)(0x80 | 127));
+		buf_add(out, last - 8, 8);
 	}
 	buf_add(out, mask, sizeof(mask));
 	buf_add_slice(out, body);
