@@ -339,12 +339,12 @@ describe("limits.message_rate", { concurrency: false }, () => {
 		const ws = await dial(t, daemon);
 		// In one segment: all of the burst is spent in the turn in which the push is refused.
 		const began = performance.now();
-		ws.write(Buffer.concat([HEARTBEAT, HEARTBEAT, HEARTBEAT, PUSH, HEARTBEAT].map((m) => frame(OP.text, JSON.stringify(m)))));
+		ws.write(Buffer.concat([HEARTBEAT, HEARTBEAT, HEARTBEAT, PUSH].map((m) => frame(OP.text, JSON.stringify(m)))));
 
 		for (let i = 0; i < 3; i++)
 			assert.deepEqual((await ws.nextMessage())[4], OK);
 		assert.equal((await ws.nextMessage())[4].response.reason, "rate_limited");
-		assert.deepEqual((await ws.nextMessage())[4], OK);
+		assert.deepEqual((await ws.ask(HEARTBEAT))[4], OK);
 		// The last one was not heard for a while, and not for ever.
 		between(performance.now() - began, 80, 5000);
 	});
