@@ -113,7 +113,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(our_type[json_object_get_type(o)] == type);
 	if (type == JSON_STRING)
 		same_text(in, o);
-	if (type == JSON_OBJECT)
+	/* One name cut at its NUL may be another member's name there. */
+	if (type == JSON_OBJECT && memmem(in.p, in.n, "\\u0000", 6) == NULL)
 		same_members(in, o);
 	json_object_put(o);
 	return 0;
