@@ -8,11 +8,11 @@
 
 #include <stdint.h>
 
-#include <roost/slice.h>
+#include <roost/buf.h>
+#include <roost/history.h>
 
 /* Bumped when anything below changes in a way that a compiled module could notice. */
 #define ROOST_CHANNEL_ABI	1
-#define ROOST_API		__attribute__((visibility("default")))
 
 struct channel;
 struct channel_route;
@@ -140,6 +140,9 @@ ROOST_API struct slice channel_claims(const struct channel *);
 ROOST_API const char *channel_route_option(const struct channel_route *, const char *name);
 /* The same as yes or no; 0 with *value, or -1 for another text. */
 ROOST_API int channel_route_bool(const struct channel_route *, const char *name, bool *value);
+/* A plain number; a duration such as "10s" in ms. The same results. */
+ROOST_API int channel_route_number(const struct channel_route *, const char *name, uint64_t *value);
+ROOST_API int channel_route_duration(const struct channel_route *, const char *name, uint64_t *ms);
 
 /*
  * Answers to the message (or join) being handled: at most one counts, later ones are ignored. Outside of join
@@ -172,6 +175,60 @@ ROOST_API int channel_broadcast(struct channel *, struct slice event, struct cha
 ROOST_API int channel_broadcast_from(struct channel *, struct slice event, struct channel_payload);
 
 /*
+ * Presence: who is in this topic, on all nodes. A channel that looks on is pushed `presence_state` (within
+ * presence.window after it joined), and gets `presence_diff` with each later change; it looks on from channel_watch() or its
+ * first channel_track(), in joined or later. All channels of a topic should, or none.
+ *
+ * A presence is a key (the user's id, mostly) with a meta: a JSON object's text, to which phx_ref is added. Several
+ * channels may hold the same key: each adds a meta. They all leave with the channel. Errors: -EINVAL (not joined; no
+ * object; a key that is empty, too long or a member of Object.prototype), -E2BIG (the meta), -ENOSPC (too many metas of the key),
+ * -EEXIST (track: this channel has it already), -ENOENT (update: it has not).
+ */
+ROOST_API void channel_watch(struct channel *);
+ROOST_API int channel_track(struct channel *, struct slice key, struct slice meta);
+/* Old and new meta travel in one diff; an equal one changes nothing. */
+ROOST_API int channel_update(struct channel *, struct slice key, struct slice meta);
+ROOST_API int channel_untrack(struct channel *, struct slice key);
+/* What this channel tracks under the key, phx_ref included; p == NULL if nothing. Borrowed until the next change. */
+ROOST_API struct slice channel_meta(const struct channel *, struct slice key);
+/*
+ * When the connection is lost, its presences stay for so long, and who comes back with the same key, to any node, takes
+ * them over: nobody sees a leave. 0 at first. A client that says phx_leave leaves at once.
+ */
+ROOST_API void channel_set_leave_grace(struct channel *, uint64_t ms);
+/* Keys present. Known from presence_state on. */
+ROOST_API unsigned channel_presence_count(const struct channel *);
+/* Each presence in the topic; fn returns false to stop. */
+ROOST_API void channel_presences(const struct channel *, bool (*fn)(void *arg, struct slice key, struct slice meta), void *arg);
+
+/*
+ * History: messages of the topic that are kept, in one order for all nodes. To be said in join, by every channel of the
+ * topic alike.
+ */
+ROOST_API void channel_keep_history(struct channel *, const struct history_limits *);
+/*
+ * Stores a message, broadcasts it to everyone (the sender too if `to_self`) in the stream's order, and answers the push being
+ * handled when that is decided: ok with `response` (an object's text; p == NULL: the payload), or error
+ * {"reason":"unavailable"} where the store cannot be reached, {"reason":"rate_limit","retry_after_ms":n} where the event's
+ * rate, counted over all nodes, is used up. To the delivered payload and to the response the member "id" is added. 0 or -EINVAL.
+ */
+ROOST_API int channel_post(struct channel *, struct slice event, struct slice payload, struct slice response, bool to_self);
+/*
+ * In join, as its last act: `return channel_catch_up(…)`. Reads what follows last_seen (an id; p == NULL: the newest
+ * `newest` messages) and calls fn, which answers with channel_accept() or channel_refuse(). Behind the accepted join come live
+ * messages: none that the page holds, and all that it does not, but for a page with `more`, whose rest is asked for by
+ * channel_load(). page->error != 0: the store cannot be read now.
+ */
+ROOST_API int channel_catch_up(struct channel *, struct slice last_seen, unsigned newest,
+    void (*fn)(struct channel *, const struct history_page *page));
+/*
+ * In handle_in: a page of messages before (forward: after) the one of that id, p == NULL: from the end (the start). fn
+ * answers by channel_ref_reply(), which takes the reference; it is not called if the channel ends first. 0 or -EINVAL.
+ */
+ROOST_API int channel_load(struct channel *, bool forward, struct slice id, unsigned limit,
+    void (*fn)(struct channel *, struct channel_ref *, const struct history_page *page));
+
+/*
  * Ends the channel: phx_close, after which stock clients stay away, or phx_error, after which they rejoin. It
  * goes when the callback returns.
  */
@@ -198,5 +255,11 @@ ROOST_API void channel_log(const struct channel *, int level, const char *fmt, .
 ROOST_API struct slice channel_json_member(struct slice object, const char *name);
 ROOST_API int channel_json_string(struct slice token, char *scratch, size_t size, struct slice *text);
 ROOST_API int channel_json_quote(struct slice text, char *out, size_t size);
+/* The same at the end of a buffer. */
+ROOST_API void channel_json_add(struct buf *out, struct slice text);
+/*
+ * Walks an object's members, *at = 0 at first: the raw tokens of a name and its value. 1, or 0 at the end.
+ */
+ROOST_API int channel_json_next(struct slice object, size_t *at, struct slice *name, struct slice *value);
 
 #endif

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#define ROOST_API	__attribute__((visibility("default")))
+
 struct slice {
 	const char	*p;
 	size_t		 n;

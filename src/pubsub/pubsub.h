@@ -7,9 +7,23 @@
 #include "pubsub/broker.h"
 #include "pubsub/hub.h"
 
+struct envelope;
+
+/* Who looks after topics with history: see history/history.h. */
+struct pubsub_keeper {
+	/* A message of the topic's stream came over the bus. */
+	void (*on_stored)(void *arg, struct slice topic, const struct envelope *);
+	/* The broker's interest in the topic is in force now. */
+	void (*on_subscribed)(void *arg, struct slice topic);
+	/* Does this topic have history here? Then pubsub_resync() leaves it to the keeper. */
+	bool (*keeps)(void *arg, struct slice topic);
+};
+
 struct pubsub {
 	struct hub	hub;
 	struct broker  *broker;		/* ours */
+	const struct pubsub_keeper *keeper;	/* NULL = nobody */
+	void	       *keeper_arg;
 };
 
 /* Takes the broker. */
@@ -22,7 +36,12 @@ void pubsub_done(struct pubsub *);
 int pubsub_broadcast(struct pubsub *, struct slice topic, struct slice event, struct slice payload, bool binary, const struct subscriber *except);
 /* The same for a topic that is known to have local subscribers: the name need not be looked up. */
 int pubsub_broadcast_to(struct pubsub *, struct topic *, struct slice event, struct slice payload, bool binary, const struct subscriber *except);
-/* What another node published: for local subscribers only. */
-void pubsub_receive(struct pubsub *, struct slice topic, struct slice event, struct slice payload, bool binary);
+/* For local subscribers only: what another node published, or what concerns this node alone. Returns how many got it. */
+unsigned pubsub_receive(struct pubsub *, struct slice topic, struct slice event, struct slice payload, bool binary, const struct subscriber *except);
+/* For the broker: hands a message of a stream to the keeper, and tells it that an interest is in force. */
+void pubsub_receive_stored(struct pubsub *, struct slice topic, const struct envelope *);
+void pubsub_subscribed(struct pubsub *, struct slice topic);
+/* Messages of other nodes may have been missed: `system` {"status":"resync"} to every topic that the keeper does not keep. */
+void pubsub_resync(struct pubsub *);
 
 #endif

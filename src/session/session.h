@@ -11,8 +11,10 @@
 #include "session/rates.h"
 #include "session/routes.h"
 
-struct session;
+struct history;
 struct inbound;
+struct session;
+struct tracker;
 
 /* How bytes reach a session's client. */
 struct transport {
@@ -44,6 +46,8 @@ struct session_limits {
 struct session_env {
 	struct loop		*loop;
 	struct pubsub		 pubsub;
+	struct tracker		*tracker;	/* presence; borrowed */
+	struct history		*history;	/* borrowed */
 	struct routes		*routes;
 	struct rates		 rates;
 	const struct route_rate *event_rates;	/* for all routes; borrowed */
@@ -74,7 +78,7 @@ struct session {
 
 /*
  * The env's pubsub, routes and rates are set up and torn down with the node; this wires intercepted
- * broadcasts to channels.
+ * broadcasts to channels. Tracker and history are set behind it, before the first session.
  */
 void session_env_init(struct session_env *, struct loop *, struct broker *);
 void session_env_done(struct session_env *);

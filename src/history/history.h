@@ -1,0 +1,75 @@
+/*
+ * History at work on one node: each topic's messages reach its local subscribers in the order of the stream, each
+ * once, whatever the bus lost or repeated; and who joins or comes back gets what it missed without a hole between the
+ * old and the live.
+ */
+#ifndef HISTORY_HISTORY_H
+#define HISTORY_HISTORY_H
+
+#include <roost/history.h>
+
+#include "pubsub/pubsub.h"
+#include "store/store.h"
+#include "wire/envelope.h"
+
+struct history;
+struct feed;
+struct catchup;
+
+struct history_options {
+	uint64_t	check_ms;	/* each topic's position is compared with the stream so often: 4 s; 0 = never (memory) */
+	size_t		max_held;	/* bytes of live messages kept while a reader catches up: 1 MiB */
+};
+
+/* Takes the store (its user is set here); borrows pubsub, whose on_stored is set here. Never NULL. */
+struct history *history_new(struct loop *, struct pubsub *, struct store *, const struct history_options *);
+struct history *history_free(struct history *);
+
+/*
+ * A subscriber's interest in a topic's history: the topic has a feed as long as there is one. The first open sets
+ * the limits. Never NULL.
+ */
+struct feed *feed_open(struct history *, struct slice topic, const struct history_limits *);
+void feed_close(struct feed *);
+
+/* What became of a message: `id` is its UUID where error is 0; the errors of store_appended_fn, at once or later. */
+typedef void history_said_fn(void *arg, int error, struct slice id, uint64_t retry_ms);
+/*
+ * Stores and broadcasts to everyone on every node but `except` (may be NULL), in the order of the stream, which may
+ * be before or after `fn` is told. Delivered payloads end in the member "id". Returns 0, or -errno and fn is not told.
+ */
+int history_say(struct feed *, struct slice event, struct slice payload, struct slice user, const struct subscriber *except,
+    const struct store_rate *, history_said_fn *, void *arg);
+/* The subscriber goes: appends under way that leave it out forget it. */
+void history_forget(struct history *, const struct subscriber *);
+
+/* See <roost/history.h>; the page is lent until the call returns. */
+typedef void history_page_fn(void *arg, const struct history_page *);
+
+/*
+ * For a joiner: reads all that follows `last_seen` (a UUID; p == NULL: none), at most `limit`, or the newest `newest`
+ * where there is none or it is not known; and keeps what arrives meanwhile. In `fn`, or right behind it, the joiner
+ * either subscribes and catchup_finish() gives it what was kept, or catchup_cancel() ends it. A page with `more`
+ * after a last_seen leaves a gap that the joiner is to read by further pages: what arrives from now on is live. The
+ * feed stays open meanwhile by itself. Never NULL.
+ */
+struct catchup *history_catch_up(struct feed *, struct slice last_seen, unsigned limit, unsigned newest, history_page_fn *, void *arg);
+void catchup_finish(struct catchup *, struct subscriber *);
+/* Before or after fn was told; it is not told then. NULL is fine. */
+void catchup_cancel(struct catchup *);
+
+/*
+ * A further page: before (or after) the message of that id; with p == NULL the newest (oldest). An id that is malformed or not
+ * kept: an empty page with recovered false. `fn` is told once, later, unless history_free() comes first; -errno and it is not.
+ */
+int history_page(struct history *, struct slice topic, const struct history_limits *, bool forward, struct slice id, unsigned limit,
+    history_page_fn *, void *arg);
+
+/*
+ * Messages may have been missed in all topics: each feed reads what follows its position, and delivers it in order;
+ * where the stream no longer reaches back to it, its subscribers get `system` {"status":"resync","recovered":false}.
+ * Without a connection the feeds remember it, for the next call.
+ */
+void history_resync(struct history *);
+
+#endif

@@ -1,0 +1,112 @@
+/*
+ * Who is where, on every node: each topic's presences as one map, merged from the replicas of the nodes that are up.
+ * A node alone changes its own replica; what the others hold comes as deltas and whole reads (presence/sync.h). No
+ * I/O here: time comes from the loop's wheel, Redis through `struct tracker_sync`.
+ */
+#ifndef PRESENCE_TRACKER_H
+#define PRESENCE_TRACKER_H
+
+#include "pubsub/pubsub.h"
+
+struct tracker;
+struct presence_topic;		/* exists while somebody here looks on, or is present */
+struct presence_member;		/* one local subscriber's part in it */
+
+struct tracker_options {
+	uint64_t	window_ms;	/* changes are collected so long before clients hear of them: 50 ms */
+	uint64_t	load_ms;	/* a first state waits so long for the other nodes' presences: 1 s */
+	unsigned	max_metas;	/* of one key in one topic: 100 */
+	size_t		max_meta;	/* bytes of one meta: 4 KiB */
+};
+
+/* One presence as it goes over the bus, and stands in Redis: field KEY/REF, value META. */
+struct presence_item {
+	struct slice	key;
+	struct slice	ref;
+	struct slice	meta;		/* JSON object with phx_ref (and phx_ref_prev) in it; empty in `gone` */
+	bool		lingers;	/* its client is gone without a word: whoever joins with that key in time takes it over */
+};
+
+/* What we changed in our replica of a topic since the last one. from 0: it is the whole of it. */
+struct presence_delta {
+	uint64_t	from, to;	/* versions of the topic, on this node; `to` grows over all topics */
+	const struct presence_item *put;	/* new, or changed (lingers) */
+	unsigned	n_put;
+	const struct presence_item *gone;	/* key and ref alone */
+	unsigned	n_gone;
+	bool		empty;		/* nothing is left there */
+};
+
+/* How a node's replicas reach the others. All NULL functions on a node alone. */
+struct tracker_sync {
+	/* The topic is looked at here, or no more. tracker_loaded() follows an `on` once everything there is known. */
+	void (*watch)(void *arg, struct slice topic, bool on);
+	/* May fail later: then tracker_rewrite() is called when there is a chance again. */
+	void (*write)(void *arg, struct slice topic, const struct presence_delta *);
+	/* A replica is not what it should be: read it again, and call tracker_read(). */
+	void (*read)(void *arg, struct slice topic, struct slice node);
+};
+
+/* Borrows pubsub and the tables. `sync` NULL = a node alone. `node` is copied. Never NULL. */
+struct tracker *tracker_new(struct loop *, struct pubsub *, const char *node, const struct tracker_options *, const struct tracker_sync *, void *arg);
+/* There must be no members left. */
+struct tracker *tracker_free(struct tracker *);
+void tracker_set_options(struct tracker *, const struct tracker_options *);
+
+/*
+ * `sub` is subscribed to its topic and looks on: it gets presence_state at the end of the window (as a push under
+ * `join_ref`, a JSON token that lives as long), and presence_diff from then on. Never NULL.
+ */
+struct presence_member *tracker_enter(struct tracker *, struct subscriber *sub, struct slice join_ref);
+/*
+ * It leaves, with all it tracks, in one diff; before its subscription ends or right after. grace_ms > 0: it went without a word, so its
+ * presences linger, and who tracks the same key within that time, on any node, takes one over unseen.
+ */
+void tracker_leave(struct presence_member *, uint64_t grace_ms);
+/*
+ * A presence of this member. The meta is a JSON object; phx_ref is added. 0; -EEXIST if the member tracks that key
+ * already; -EINVAL for a key that is empty, longer than 256 bytes, or a member of Object.prototype (protocol/phoenix.md
+ * 5.6), or a meta that is no object; -E2BIG; -ENOSPC for too many metas of the key.
+ */
+int tracker_track(struct presence_member *, struct slice key, struct slice meta);
+/* Another meta: old and new travel in one diff. Equal bytes change nothing. 0, -ENOENT, -EINVAL, -E2BIG. */
+int tracker_update(struct presence_member *, struct slice key, struct slice meta);
+/* 0 even if it was not tracked. */
+int tracker_untrack(struct presence_member *, struct slice key);
+/* The meta that the member tracks under that key, phx_ref included; p == NULL if none. Borrowed until it changes. */
+struct slice tracker_meta(const struct presence_member *, struct slice key);
+
+/* Keys present in a topic, as clients see it now; 0 where nobody here looks on. */
+unsigned tracker_count(const struct tracker *, struct slice topic);
+/* The same as presence_state's payload. False where nobody here looks on: *out is untouched. */
+bool tracker_list(const struct tracker *, struct slice topic, struct buf *out);
+/* Each presence: returns false to stop. */
+typedef bool presence_each_fn(void *arg, struct slice key, struct slice meta);
+void tracker_each(const struct tracker *, struct slice topic, presence_each_fn *, void *arg);
+
+/* From the bus. A delta of another node: applied, dropped as old, or answered by sync->read. */
+void tracker_delta(struct tracker *, struct slice topic, struct slice node, uint64_t epoch, const struct presence_delta *);
+/*
+ * All that a node holds in a topic, as just read: version 0 and no items = there is no such hash. Then what we had stays
+ * if the node is up under an epoch that we know, and is read again two heartbeats later: Redis may have been emptied.
+ */
+void tracker_read(struct tracker *, struct slice topic, struct slice node, uint64_t epoch, uint64_t version,
+    const struct presence_item *, unsigned n);
+/* Every node's part was told by tracker_read(), those not named hold nothing: states may go out. */
+void tracker_loaded(struct tracker *, struct slice topic, const struct slice *nodes, unsigned n);
+/* A node's heartbeat says so of a topic; read again if we know less. */
+void tracker_heard(struct tracker *, struct slice topic, struct slice node, uint64_t epoch, uint64_t version);
+/* It is down: its presences leave. It is back: they are read again. */
+void tracker_node(struct tracker *, struct slice node, uint64_t epoch, bool up);
+/* Our replicas are written anew (from 0) under this epoch; with `topic`, that one alone. */
+void tracker_rewrite(struct tracker *, uint64_t epoch);
+void tracker_rewrite_topic(struct tracker *, struct slice topic);
+/* Deltas may have been missed: every replica of the others is read again. */
+void tracker_resync(struct tracker *);
+/*
+ * For the rolling audit: calls fn for up to n replicas, ours included (node empty), each time further on.
+ */
+typedef void tracker_audit_fn(void *arg, struct slice topic, struct slice node, uint64_t epoch, uint64_t version);
+void tracker_audit(struct tracker *, unsigned n, tracker_audit_fn *, void *arg);
+
+#endif

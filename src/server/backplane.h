@@ -1,0 +1,53 @@
+/*
+ * What joins this node to the others: Redis, the cluster's membership, and their wires to the broker, presence and
+ * history. Without redis.url, the same rooms on their own.
+ */
+#ifndef SERVER_BACKPLANE_H
+#define SERVER_BACKPLANE_H
+
+#include "cluster/cluster.h"
+#include "config/config.h"
+#include "history/history.h"
+#include "presence/sync.h"
+#include "session/session.h"
+
+struct backplane_user {
+	/* Redis does not want us, or our id is taken: the process ends with that code (69). */
+	void (*on_hopeless)(void *arg, int code, const char *why);
+	/* A message on the cluster's channel that is for the server: see server/kick.h. */
+	void (*on_message)(void *arg, struct slice node, struct slice type, struct slice message);
+};
+
+struct backplane {
+	struct loop		*loop;
+	struct session_env	*env;		/* borrowed; its pubsub, tracker and history are ours to fill */
+	struct redis		*redis;		/* NULL = a node alone, and so the next two */
+	struct cluster		*cluster;
+	struct presence_sync	*sync;
+	struct tracker		*tracker;
+	struct history		*history;
+	const struct backplane_user *user;
+	void			*arg;
+	uint64_t		 grace_ms;	/* how long /readyz stays fine without Redis */
+	bool			 was_up;	/* we had a place once */
+	bool			 missed;	/* the bus was lost since it was up */
+	bool			 said_away;	/* the log knows */
+	uint64_t		 stood;		/* of loop->stood, as last seen */
+	struct timer		 tick;
+};
+
+/*
+ * Fills env (session_env_init() included). `node` is our id, `listen` for the registry. Returns 0, or -EINVAL with *why (caller
+ * frees): a URL that cannot be used.
+ */
+int backplane_init(struct backplane *, struct loop *, struct session_env *, const struct config *, const char *node,
+    const char *listen, const struct backplane_user *, void *arg, char **why);
+/* When no session is left. Before it, backplane_leave() and turns of the loop until it is done. */
+void backplane_done(struct backplane *);
+/* Leaves the cluster in order; backplane_has_left() turns true, at the latest when the connection ends. */
+void backplane_leave(struct backplane *);
+bool backplane_has_left(const struct backplane *);
+/* Fit for new clients? NULL, or why not: static text for /readyz. */
+const char *backplane_fault(const struct backplane *);
+
+#endif

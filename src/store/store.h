@@ -1,0 +1,107 @@
+/*
+ * The history of topics: append, and read back. One implementation keeps it in memory, for a node alone; the other in
+ * Redis streams. Both pass the same tests.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <roost/history.h>
+
+#include "base/units.h"
+#include "base/uuid.h"
+#include "net/loop.h"
+
+struct store;
+struct redis;
+
+#define STORE_MAX_PAGE	500	/* messages of one read */
+
+/* One message of a topic; borrowed for the length of the call. */
+struct store_entry {
+	struct position	at;
+	struct position	prev;		/* only of a fresh one: the message before it, 0-0 = none */
+	uint64_t	tail;
+	uint64_t	tag;		/* only of a fresh one: what store_append.tag was, on the node that appended it */
+	struct slice	node;		/* who appended it; empty = somebody else by hand */
+	struct slice	event;
+	struct slice	payload;	/* JSON text of an object */
+	struct slice	user;		/* who said it; may be empty */
+};
+
+/* A limit that holds over the whole cluster: `rate` events of `key` in this topic. */
+struct store_rate {
+	struct slice	key;		/* EVENT/USER */
+	struct rate	rate;
+};
+
+/* Everything is copied. */
+struct store_append {
+	struct slice	topic;
+	struct slice	event;
+	struct slice	payload;	/* JSON object text */
+	struct slice	user;
+	uint64_t	tag;		/* comes back with the fresh entry on this node; 0 = none */
+	struct history_limits limits;
+	const struct store_rate *rate;	/* NULL = none */
+};
+
+/*
+ * error 0: it is stored, at `at` with `tail`. -EAGAIN: over the rate, for another retry_ms. -EHOSTUNREACH: it may or
+ * may not have been stored; nobody is to be told that it was. Never told before store_append() returns.
+ */
+typedef void store_appended_fn(void *arg, int error, struct position at, uint64_t tail, uint64_t retry_ms);
+
+struct store_read {
+	struct slice	topic;
+	/* The `limit` oldest behind `from` (exclusive) when forward, else the `limit` newest before it; {0, 0} = from the very start, or end. */
+	bool		forward;
+	struct position	from;
+	unsigned	limit;		/* at most STORE_MAX_PAGE */
+	bool		check;		/* is the message at `from` with this tail still kept? */
+	uint64_t	tail;
+	struct history_limits limits;	/* who is over age is not given */
+};
+
+/* Entries oldest first, borrowed for the length of the call. */
+struct store_page {
+	const struct store_entry *entries;
+	unsigned	n;
+	bool		more;		/* further ones lie beyond, in the direction of reading */
+	bool		found;		/* of `check` */
+	struct position	tip;		/* the last position ever given in the topic; 0-0 = it has none */
+};
+/* error -EHOSTUNREACH: the store cannot be read now; page is NULL. Never told before store_read() returns. */
+typedef void store_page_fn(void *arg, int error, const struct store_page *);
+
+/* The outside of a store: who wants to know what was appended, by any node, in the order of the stream. */
+struct store_user {
+	void (*on_fresh)(void *arg, struct slice topic, const struct store_entry *);
+};
+
+struct store_ops {
+	const char *name;
+	/* 0, or -errno and nothing is told: -ENOTCONN, -ENOBUFS. */
+	int	(*append)(struct store *, const struct store_append *, store_appended_fn *, void *arg);
+	int	(*read)(struct store *, const struct store_read *, store_page_fn *, void *arg);
+	void	(*free)(struct store *);
+};
+
+/* The head of every implementation's struct. */
+struct store {
+	const struct store_ops	*ops;
+	const struct store_user	*user;	/* set before the first append; NULL = nobody */
+	void			*arg;
+};
+
+/*
+ * At most `bytes` in all: the topic that was longest without a message gives its oldest first. Forgets with the
+ * process. `wall` gives ms since 1970 (wall_ms(), or a test's own). Never NULL.
+ */
+struct store *store_memory_new(struct loop *, size_t bytes, int64_t (*wall)(void));
+/*
+ * Streams PREFIXhistory:{TOPIC}. What is appended is published on PREFIXt:{TOPIC} by the same script, whose message
+ * the broker hands to history: on_fresh is not called. Adds its scripts to redis, which is borrowed. Never NULL.
+ */
+struct store *store_redis_new(struct redis *, const char *prefix, const char *node);
+
+#endif
