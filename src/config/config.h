@@ -60,7 +60,27 @@ struct config {
 	struct config_list listen;		/* "listen" (-l): default 127.0.0.1:4000 */
 	struct config_list admin_listen;	/* "admin.listen": default 127.0.0.1:4001; "none" = no admin listener */
 	char		*node_id;		/* "node.id" (-n): default HOSTNAME-PORT style, made at start when empty */
+	/* redis */
 	char		*redis_url;		/* "redis.url" (-r): empty = alone */
+	char		*redis_user;		/* "redis.user": instead of the URL's */
+	char		*redis_password;	/* "redis.password": variable or file only; instead of the URL's */
+	char		*redis_prefix;		/* "redis.prefix" roost: */
+	uint64_t	 redis_timeout_ms;	/* "redis.timeout" 2s */
+	uint64_t	 redis_max_queue;	/* "redis.max_queue" 16m */
+	uint64_t	 redis_linger_ms;	/* "redis.linger" 5s */
+	/* cluster */
+	uint64_t	 heartbeat_ms;		/* "cluster.heartbeat" 1s */
+	uint64_t	 node_timeout_ms;	/* "cluster.timeout" 5s */
+	uint64_t	 ready_grace_ms;	/* "cluster.ready_grace" 5s without Redis until /readyz says so */
+	/* presence */
+	uint64_t	 presence_window_ms;	/* "presence.window" 50ms */
+	uint64_t	 presence_load_ms;	/* "presence.load_timeout" 1s */
+	uint64_t	 presence_max_metas;	/* "presence.max_metas" 100 of one key */
+	uint64_t	 presence_max_meta;	/* "presence.max_meta" 4k */
+	/* history */
+	uint64_t	 history_memory;	/* "history.memory" 64m, of a node alone */
+	uint64_t	 history_check_ms;	/* "history.check" 4s */
+	/* server */
 	unsigned	 workers;		/* "server.workers" (-w) */
 	bool		 supervise;		/* "server.supervise": a master even for one worker */
 	char		*user;			/* "server.user" (-u) */

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "config/config_internal.h"
+#include "net/redis.h"
 
 /* With the place that set the option, if one did. */
 static int __attribute__((format(printf, 4, 5)))
@@ -27,18 +28,32 @@ refuse(const struct config_set *set, const char *name, char **why, const char *f
 	return EX_CONFIG;
 }
 
-/* The one place that knows which brokers this build has. */
 static int
-check_broker(const struct config_set *set, char **why)
+check_redis(const struct config_set *set, char **why)
 {
 	const struct config *c = &set->config;
+	struct redis_url     url;
+	const char	    *fault;
 
-	if (c->redis_url[0] != '\0')
-		return refuse(set, "redis.url", why, "redis.url: this build has no Redis broker yet");
-	if (c->workers > 1)
+	if (c->redis_url[0] == '\0' && c->workers > 1)
 		return refuse(set, "server.workers", why, "server.workers = %u needs a broker to join the workers: "
 		    "set redis.url, or use one worker", c->workers);
+	if (c->redis_url[0] != '\0' && redis_url_parse(&url, c->redis_url, &fault) < 0)
+		return refuse(set, "redis.url", why, "redis.url: %s", fault);
 	return 0;
+}
+
+/* A node must be able to miss a heartbeat or two. */
+static int
+check_cluster(const struct config_set *set, char **why)
+{
+	const struct config *c = &set->config;
+	char		     a[32], b[32];
+
+	if (c->node_timeout_ms >= 3 * c->heartbeat_ms)
+		return 0;
+	return refuse(set, "cluster.timeout", why, "cluster.timeout = %s is less than three times cluster.heartbeat = %s",
+	    units_duration_text(c->node_timeout_ms, a, sizeof(a)), units_duration_text(c->heartbeat_ms, b, sizeof(b)));
 }
 
 static int
@@ -148,25 +163,39 @@ check_sizes(const struct config_set *set, char **why)
 	return 0;
 }
 
+/* A secret in a file that everybody may read is none. */
+static int
+check_hidden(const struct config_set *set, const char *name, const char *instead, char **why)
+{
+	if (config_origin(set, config_option_find(name))->source != CONFIG_FILE || (set->file_mode & S_IROTH) == 0)
+		return 0;
+	return refuse(set, name, why, "%s: everybody may read this file: take it away from others (chmod o=), or use %s",
+	    name, instead);
+}
+
 static int
 check_secret(const struct config_set *set, char **why)
 {
 	const struct config *c = &set->config;
-	enum config_source   source = config_origin(set, config_option_find("auth.secret"))->source;
 
 	if (c->auth_secret[0] == '\0')
 		return 0;
 	if (c->auth_key_file[0] != '\0')
 		return refuse(set, "auth.secret", why, "auth.secret and auth.key_file are both set: "
 		    "one of them is the key");
-	if (source == CONFIG_FILE && (set->file_mode & S_IROTH) != 0)
-		return refuse(set, "auth.secret", why, "auth.secret: everybody may read this file: "
-		    "take it away from others (chmod o=), or use auth.key_file");
-	return 0;
+	return check_hidden(set, "auth.secret", "auth.key_file", why);
+}
+
+static int
+check_password(const struct config_set *set, char **why)
+{
+	if (set->config.redis_password[0] == '\0')
+		return 0;
+	return check_hidden(set, "redis.password", "ROOST_REDIS_PASSWORD", why);
 }
 
 static int (*const checks[])(const struct config_set *, char **) = {
-	check_broker, check_tls_files, check_listen, check_admin_listen, check_sizes, check_secret,
+	check_redis, check_cluster, check_tls_files, check_listen, check_admin_listen, check_sizes, check_secret, check_password,
 };
 
 int

@@ -20,10 +20,12 @@
 #define MILLION	UINT64_C(1000000)
 #define BILLION	UINT64_C(1000000000)
 #define SECOND	UINT64_C(1000)
-#define HOUR	(3600 * SECOND)
+#define MINUTE	(60 * SECOND)
+#define HOUR	(60 * MINUTE)
 #define DAY	(24 * HOUR)
 
 #define MAX_NODE_ID	64
+#define MAX_PREFIX	64
 
 static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
 static const char *const log_formats[] = { "text", "json", NULL };
@@ -45,6 +47,18 @@ static const char *
 check_path(const char *text)
 {
 	return text[0] == '\0' || text[0] == '/' ? NULL : "expected a path that begins with /";
+}
+
+static const char *
+check_prefix(const char *text)
+{
+	size_t n = 0;
+
+	while (isalnum((unsigned char)text[n]) || (text[n] != '\0' && strchr("._:-/", text[n]) != NULL))
+		n++;
+	if (n <= MAX_PREFIX && text[n] == '\0')
+		return NULL;
+	return "expected at most 64 letters, digits and . _ : - /";
 }
 
 static const char *
@@ -76,6 +90,52 @@ const struct config_option config_options[] = {
 	{ .name = "redis.url", .type = CONFIG_STRING, AT(redis_url), .value = "", .flag = 'r',
 	  .long_flag = "redis", .arg = "REDIS-URL",
 	  .help = "where nodes meet; empty: this node is alone" },
+	{ .name = "redis.user", .type = CONFIG_STRING, AT(redis_user), .value = "",
+	  .help = "user of Redis' access list, instead of the URL's" },
+	{ .name = "redis.password", .type = CONFIG_SECRET, AT(redis_password), .value = "",
+	  .help = "password of Redis, instead of the URL's; never a flag" },
+	{ .name = "redis.prefix", .type = CONFIG_STRING, AT(redis_prefix), .value = "roost:",
+	  .check = check_prefix,
+	  .help = "before all keys and channels" },
+	{ .name = "redis.timeout", .type = CONFIG_DURATION, AT(redis_timeout_ms), .value = "2s",
+	  .min = 10, .max = HOUR,
+	  .help = "a connection to Redis that owes an answer for so long is given up" },
+	{ .name = "redis.max_queue", .type = CONFIG_SIZE, AT(redis_max_queue), .value = "16m",
+	  .min = 64 * KIB, .max = GIB,
+	  .help = "bytes that may wait for Redis" },
+	{ .name = "redis.linger", .type = CONFIG_DURATION, AT(redis_linger_ms), .value = "5s",
+	  .max = HOUR,
+	  .help = "a topic stays subscribed so long after its last client" },
+
+	{ .name = "cluster.heartbeat", .type = CONFIG_DURATION, AT(heartbeat_ms), .value = "1s",
+	  .min = 10, .max = HOUR,
+	  .help = "how often a node tells the others that it lives" },
+	{ .name = "cluster.timeout", .type = CONFIG_DURATION, AT(node_timeout_ms), .value = "5s",
+	  .min = 50, .max = HOUR,
+	  .help = "a node unheard for so long is down" },
+	{ .name = "cluster.ready_grace", .type = CONFIG_DURATION, AT(ready_grace_ms), .value = "5s",
+	  .max = HOUR,
+	  .help = "so long without Redis before /readyz says 503" },
+
+	{ .name = "presence.window", .type = CONFIG_DURATION, AT(presence_window_ms), .value = "50ms",
+	  .min = 1, .max = MINUTE, .reload = true,
+	  .help = "changes of presence are told to clients so often" },
+	{ .name = "presence.load_timeout", .type = CONFIG_DURATION, AT(presence_load_ms), .value = "1s",
+	  .max = MINUTE, .reload = true,
+	  .help = "a first presence_state waits so long for the other nodes" },
+	{ .name = "presence.max_metas", .type = CONFIG_NUMBER, AT(presence_max_metas), .value = "100",
+	  .min = 1, .max = MILLION, .reload = true,
+	  .help = "most metas of one key in one topic" },
+	{ .name = "presence.max_meta", .type = CONFIG_SIZE, AT(presence_max_meta), .value = "4k",
+	  .min = 64, .max = 64 * KIB, .reload = true,
+	  .help = "largest meta" },
+
+	{ .name = "history.memory", .type = CONFIG_SIZE, AT(history_memory), .value = "64m",
+	  .min = KIB, .max = KIB * GIB,
+	  .help = "bytes of all histories together, on a node alone" },
+	{ .name = "history.check", .type = CONFIG_DURATION, AT(history_check_ms), .value = "4s",
+	  .min = 10, .max = HOUR,
+	  .help = "how often a topic's position is compared with Redis" },
 
 	{ .name = "server.workers", .type = CONFIG_NUMBER, AT(workers), .value = "1", .min = 1,
 	  .max = 256, .flag = 'w', .long_flag = "workers", .arg = "WORKERS",
