@@ -14,6 +14,9 @@
 	X(websockets, gauge, "open WebSockets") \
 	X(channels, gauge, "joined channels") \
 	X(topics, gauge, "topics with a local subscriber") \
+	X(nodes, gauge, "nodes of the cluster that are up, this one included") \
+	X(redis_up, gauge, "1 while this node has its place in the cluster") \
+	X(resyncs_total, counter, "times that messages of other nodes may have been missed") \
 	X(accepted_total, counter, "connections accepted") \
 	X(refused_total, counter, "connections refused: limits, memory or descriptors") \
 	X(handshakes_total, counter, "WebSocket upgrades completed") \

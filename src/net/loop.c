@@ -120,6 +120,8 @@ loop_awake(struct loop *l)
 		return;
 	l->stood += l->late;
 	l->now -= l->late;
+	if (l->on_stood != NULL)
+		l->on_stood(l->stood_arg);
 }
 
 /* The longest that anyone had to wait for us lately: a long turn, or a wake-up that came late. */

@@ -29,6 +29,8 @@ struct loop {
 	struct list	   dead;
 	uint64_t	   now;		/* ms, monotonic, as of this turn's start, without `stood`: see loop_awake() */
 	uint64_t	   stood;	/* ms that went by while the process was stopped */
+	void		 (*on_stood)(void *arg);	/* it has just grown; in the midst of an event: only set a timer. May be NULL */
+	void		  *stood_arg;
 	bool		   awake;	/* this turn has begun: `now` is right */
 	bool		   stop;
 	uint64_t	   work;	/* done in this turn: see loop_worked() */

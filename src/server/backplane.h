@@ -32,8 +32,12 @@ struct backplane {
 	bool			 was_up;	/* we had a place once */
 	bool			 missed;	/* the bus was lost since it was up */
 	bool			 said_away;	/* the log knows */
+	bool			 left;
 	uint64_t		 stood;		/* of loop->stood, as last seen */
+	uint64_t		 messages_in;	/* stats' totals at the last tick */
+	uint64_t		 frames_out;
 	struct timer		 tick;
+	struct timer		 stood_timer;
 };
 
 /*
@@ -42,7 +46,9 @@ struct backplane {
  */
 int backplane_init(struct backplane *, struct loop *, struct session_env *, const struct config *, const char *node,
     const char *listen, const struct backplane_user *, void *arg, char **why);
-/* When no session is left. Before it, backplane_leave() and turns of the loop until it is done. */
+/* What a reload may change. */
+void backplane_configure(struct backplane *, const struct config *);
+/* When no session is left; env is done, too. Before it, backplane_leave() and turns of the loop until it is done. */
 void backplane_done(struct backplane *);
 /* Leaves the cluster in order; backplane_has_left() turns true, at the latest when the connection ends. */
 void backplane_leave(struct backplane *);
