@@ -24,7 +24,7 @@ struct position {
 int position_compare(struct position a, struct position b);
 /* "MS-SEQ"; returns out. */
 char *position_text(struct position, char out[POSITION_LEN]);
-/* 0, or -EINVAL for another form or a number too big. */
+/* 0, or -EINVAL for another form (needless zeros, too), more than 48 bits of ms or 32 of seq. */
 int position_parse(struct position *, struct slice);
 
 /* 48 bits of ms, version, 12 and 20 bits of seq, and the tail: into out[UUID_LEN + 1], lower case; returns out. */

@@ -56,6 +56,7 @@
 	X(units) \
 	X(url) \
 	X(utf8) \
+	X(uuid) \
 	X(websocket) \
 	X(wheel) \
 	X(ws) \
