@@ -8,14 +8,14 @@
 
 #include "base/buf.h"
 
-/* name, "counter" or "gauge", help */
+/* name, kind, help. Several workers' counters and gauges are added up; of a level, the highest counts. */
 #define STATS(X) \
 	X(connections, gauge, "open client connections") \
 	X(websockets, gauge, "open WebSockets") \
 	X(channels, gauge, "joined channels") \
 	X(topics, gauge, "topics with a local subscriber") \
-	X(nodes, gauge, "nodes of the cluster that are up, this one included") \
-	X(redis_up, gauge, "1 while this node has its place in the cluster") \
+	X(nodes, level, "nodes of the cluster that are up, this one included") \
+	X(redis_up, gauge, "workers that have their place in the cluster") \
 	X(resyncs_total, counter, "times that messages of other nodes may have been missed") \
 	X(accepted_total, counter, "connections accepted") \
 	X(refused_total, counter, "connections refused: limits, memory or descriptors") \
@@ -39,7 +39,7 @@
 	X(log_dropped_total, counter, "log lines that could not be written") \
 	X(reloads_total, counter, "configuration reloads taken") \
 	X(reload_failed_total, counter, "configuration reloads refused") \
-	X(loop_lag_ms, gauge, "longest turn of the event loop within the last 10 to 20 seconds") \
+	X(loop_lag_ms, level, "longest turn of the event loop within the last 10 to 20 seconds") \
 	X(loop_turns_total, counter, "turns of the event loop")
 
 struct stats {
@@ -51,6 +51,8 @@ struct stats {
 /* This process' counters: a static one, or a slot of a page shared with the master. One writer each. */
 extern struct stats *stats;
 
+/* Adds another worker's. */
+void stats_merge(struct stats *sum, const struct stats *);
 /* Adds the Prometheus text exposition (format 0.0.4) of `s`, each name prefixed "roost_". */
 void stats_expose(const struct stats *s, struct buf *out);
 

@@ -32,7 +32,7 @@ on_down(void *arg, const char *why)
 	struct backplane *b = arg;
 
 	if (!b->said_away)
-		log_warn("Redis is away: %s; trying on", why);
+		log_warn("%s: %s; trying on", b->was_up ? "Redis is away" : "waiting for Redis", why);
 	b->said_away = true;
 	presence_sync_on_down(b->sync);
 	cluster_on_down(b->cluster);
@@ -261,7 +261,7 @@ backplane_joined(struct backplane *b, const struct config *c, const struct redis
     const char *listen)
 {
 	struct tracker_options o;
-	char		       host[256] = "localhost", text[REDIS_URL_TEXT];
+	char		       host[256] = "localhost";
 
 	backplane_options(&o, c);
 	gethostname(host, sizeof(host) - 1);
@@ -282,7 +282,6 @@ backplane_joined(struct backplane *b, const struct config *c, const struct redis
 	b->loop->on_stood = on_stood;
 	b->loop->stood_arg = b;
 	loop_timer(b->loop, &b->tick, b->loop->now);
-	log_info("waiting for Redis at %s", redis_url_text(url, text));
 }
 
 int

@@ -163,13 +163,16 @@ respond_text(struct http_conn *conn, unsigned status, const char *text)
 	http_respond(conn, status, "Cache-Control: no-store\r\n", "text/plain; charset=utf-8", slice_str(text));
 }
 
+/* Alive is who answers; ready is who should get clients. Who leaves is neither. */
 static void
-respond_health(struct endpoint *e, struct http_conn *conn)
+respond_health(struct endpoint *e, struct http_conn *conn, bool ready)
 {
-	if (e->draining)
-		respond_text(conn, 503, "draining\n");
-	else
-		respond_text(conn, 200, "ok\n");
+	const char	  *fault = e->draining ? "draining" : ready ? e->fault(e->arg) : NULL;
+	autobuf struct buf text = { 0 };
+
+	buf_addf(&text, "%s\n", fault != NULL ? fault : "ok");
+	buf_add_char(&text, '\0');
+	respond_text(conn, fault != NULL ? 503 : 200, text.p);
 }
 
 static void
@@ -277,7 +280,7 @@ endpoint_handle(struct http_conn *conn, const struct http_request *req, struct s
 	const struct door *d = http_conn_owner(conn);
 
 	if (url_path_is(req->path, "/healthz") || url_path_is(req->path, "/readyz")) {
-		respond_health(e, conn);
+		respond_health(e, conn, url_path_is(req->path, "/readyz"));
 		return;
 	}
 	if ((d->admin || e->options.dev) && endpoint_admin(e, conn, req))

@@ -60,6 +60,8 @@ struct endpoint {
 	bool			 keep_files;	/* of unix sockets, when their doors close: the master's */
 	bool			 draining;	/* health checks get 503, and so do new clients */
 	bool			 crowded;	/* memory is short: the same for new clients */
+	/* Why this node should get no new clients: static text for /readyz, NULL = it should. */
+	const char	      *(*fault)(void *arg);
 	/* Adds the /metrics text. */
 	void		       (*metrics)(struct buf *out, void *arg);
 	void			*arg;

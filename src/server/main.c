@@ -69,14 +69,14 @@ warn_about(const struct config *c)
 
 /* Keys and certificates are read, then privileges go, then we serve. */
 static int
-serve(struct config_set *config, struct node_sockets *sockets)
+serve(struct config_set *config, struct node_sockets *sockets, int worker)
 {
 	const struct config *c = config_get(config);
 	struct node	    *node;
 	char		    *why = NULL;
 	int		     code = EX_CONFIG, r;
 
-	node = node_new(config, sockets, &code, &why);
+	node = node_new(config, sockets, worker, &code, &why);
 	if (node == NULL) {
 		node_close_sockets(sockets, !sockets->shared);
 		return complain(code, why);
@@ -105,7 +105,7 @@ serve_as_worker(unsigned index, void *arg)
 		if (i != index)
 			node_close_sockets(&start->sockets[i], false);
 	start->config = NULL;
-	return serve(config, &start->sockets[index]);
+	return serve(config, &start->sockets[index], (int)index);
 }
 
 /* The sockets stay open here too: a worker's restart loses no caller that waits. */
@@ -142,7 +142,7 @@ serve_alone(struct config_set *config)
 
 	if (code == 0) {
 		announce(config_get(config), &sockets);
-		return serve(config, &sockets);
+		return serve(config, &sockets, -1);
 	}
 	node_close_sockets(&sockets, true);
 	config_free(config);
@@ -154,7 +154,7 @@ check(struct config_set *config)
 {
 	char	    *why = NULL;
 	int	     code;
-	struct node *node = node_new(config, NULL, &code, &why);
+	struct node *node = node_new(config, NULL, -1, &code, &why);
 
 	if (node == NULL)
 		return complain(code, why);

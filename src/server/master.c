@@ -82,13 +82,23 @@ master_slot(unsigned index)
 	return index < n_slots ? &slots[index].stats : NULL;
 }
 
+void
+master_sum(struct stats *sum)
+{
+	*sum = (struct stats){ 0 };
+	if (n_slots == 0)
+		stats_merge(sum, stats);
+	for (unsigned i = 0; i < n_slots; i++)
+		stats_merge(sum, &slots[i].stats);
+}
+
 /* What a dead worker had is gone; what it did is not. */
 static void
 slot_clear_gauges(struct stats *s)
 {
-	enum { counter, gauge };
+	enum { counter, gauge, level };
 
-#define X(name, type, help) s->name = type == gauge ? 0 : s->name;
+#define X(name, kind, help) s->name = kind == counter ? s->name : 0;
 	STATS(X)
 #undef X
 }

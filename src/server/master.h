@@ -44,5 +44,7 @@ void master_worker_ready(void);
  * NULL behind the last, or without a master.
  */
 struct stats *master_slot(unsigned index);
+/* All workers' together; without a master, our own. */
+void master_sum(struct stats *);
 
 #endif

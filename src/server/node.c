@@ -3,26 +3,32 @@
  */
 #include "server/node.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stats.h"
 #include "channels/builtin.h"
+#include "server/backplane.h"
 #include "server/drain.h"
 #include "server/endpoint.h"
+#include "server/master.h"
 #include "server/parts.h"
 #include "server/watch.h"
 #include "session/classes.h"
 
 #define HTTP_MAX_BODY		(1024 * 1024)	/* nothing takes a body yet: refusals come from the head */
+#define LEAVE_MS		1000	/* for the last words to Redis */
 #define SPARE_DESCRIPTORS	64	/* beyond the clients': logs, listeners, the reserve */
 
 struct node {
@@ -30,12 +36,15 @@ struct node {
 	struct parts		*parts;		/* what the configuration names: replaced as a whole by a reload */
 	struct loop		*loop;
 	struct session_env	 env;
+	struct backplane	 backplane;
 	struct websockets	 websockets;
 	struct endpoint		 endpoint;
 	struct deflate		*deflate;
 	struct drain		 drain;
 	struct watch		 watch;
 	struct event		*signals[5];
+	char			 name[CLUSTER_MAX_NODE + 1];	/* our id among the nodes */
+	int			 code;		/* what node_run() returns */
 };
 
 static int
@@ -49,8 +58,37 @@ node_verify(void *arg, struct slice token, struct identity **who, const char **w
 static void
 node_metrics(struct buf *out, void *arg)
 {
-	stats_expose(stats, out);
+	struct stats sum;
+
+	master_sum(&sum);
+	stats_expose(&sum, out);
 }
+
+static const char *
+node_fault(void *arg)
+{
+	struct node *n = arg;
+
+	return backplane_fault(&n->backplane);
+}
+
+/* There is no use in going on, and the reason is for whoever started us. */
+static void
+node_on_hopeless(void *arg, int code, const char *why)
+{
+	struct node *n = arg;
+
+	log_error("%s", why);
+	n->code = code;
+	loop_stop(n->loop);
+}
+
+static void
+node_on_message(void *arg, struct slice node, struct slice type, struct slice message)
+{
+}
+
+static const struct backplane_user node_user = { .on_hopeless = node_on_hopeless, .on_message = node_on_message };
 
 /*
  * One more socket for an address that another worker has: the kernel shares callers out. Of a unix socket
@@ -174,6 +212,7 @@ node_configure(struct node *n, uint64_t connections)
 		.time_ms = c->drain_ms, .delay_ms = c->drain_delay_ms, .close_ms = c->close_ms,
 	};
 	n->watch.memory_high = c->memory_high;
+	backplane_configure(&n->backplane, c);
 }
 
 /* libconfuse does not survive a failed allocation: it gets half of what we hold back. */
@@ -278,24 +317,42 @@ node_catch_signals(struct node *n)
 	return true;
 }
 
-/* Who we are, for whoever reads the logs of several nodes together. */
+/* A host's name may hold what an id may not. */
 static void
-node_introduce(const struct config *c, const struct node_sockets *sockets)
+node_host(char *out, size_t size)
 {
-	char host[256] = "localhost";
+	if (gethostname(out, size - 1) < 0 || out[0] == '\0')
+		snprintf(out, size, "localhost");
+	out[size - 1] = '\0';
+	for (char *p = out; *p != '\0'; p++)
+		if (!isalnum((unsigned char)*p) && *p != '.' && *p != '-')
+			*p = '-';
+}
 
-	gethostname(host, sizeof(host) - 1);
-	if (c->node_id != NULL && c->node_id[0] != '\0')
-		log_info("roostd %s, node %s, process %ld", PACKAGE_VERSION, c->node_id, (long)getpid());
+/*
+ * The configured name, else HOST:PORT, or HOST:PID where there is no port; of several workers with the number of this
+ * one.
+ */
+static void
+node_name(struct node *n, const struct node_sockets *sockets, int worker)
+{
+	const struct config *c = config_get(n->config);
+	char		     host[48] = "", number[16] = "";
+	unsigned	     port = sockets != NULL && sockets->n > 0 ? addr_listen_port(&sockets->items[0].addr) : 0;
+
+	if (worker >= 0 && c->workers > 1)
+		snprintf(number, sizeof(number), ".%d", worker + 1);
+	node_host(host, sizeof(host));
+	if (c->node_id[0] != '\0')
+		snprintf(n->name, sizeof(n->name), "%s%s", c->node_id, number);
 	else
-		log_info("roostd %s, node %s:%u, process %ld", PACKAGE_VERSION, host,
-		    sockets->n > 0 ? addr_listen_port(&sockets->items[0].addr) : 0, (long)getpid());
+		snprintf(n->name, sizeof(n->name), "%s:%u%s", host, port != 0 ? port : (unsigned)getpid(), number);
 }
 
 static void
 node_listen(struct node *n, struct node_sockets *sockets)
 {
-	node_introduce(config_get(n->config), sockets);
+	log_info("roostd %s, node %s, process %ld", PACKAGE_VERSION, n->name, (long)getpid());
 	n->endpoint.keep_files = sockets->shared;
 	for (unsigned i = 0; i < sockets->n; i++) {
 		endpoint_listen(&n->endpoint, sockets->items[i].fd, &sockets->items[i].addr, sockets->items[i].admin);
@@ -307,34 +364,58 @@ node_listen(struct node *n, struct node_sockets *sockets)
 static void
 node_add_classes(void)
 {
+	static const struct channel_class *const classes[] = { &room_class, &presence_class };
 	const char *why;
 
-	if (class_find(room_class.name) == NULL)
-		class_add(&room_class, &why);
+	for (unsigned i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
+		if (class_find(classes[i]->name) == NULL)
+			class_add(classes[i], &why);
+}
+
+/* Where clients reach us, for the registry: the first public address. */
+static void
+node_address(const struct node_sockets *sockets, char *out)
+{
+	out[0] = '\0';
+	for (unsigned i = 0; sockets != NULL && i < sockets->n; i++)
+		if (!sockets->items[i].admin) {
+			addr_listen_text(&sockets->items[i].addr, out);
+			return;
+		}
 }
 
 /* The floors, from the ground up. */
 static bool
-node_build(struct node *n, const struct config *c)
+node_build(struct node *n, const struct config *c, const struct node_sockets *sockets, char **why)
 {
+	char listen[ADDR_LISTEN_LEN];
+
 	n->loop = loop_new();
-	if (n->loop == NULL)
+	if (n->loop == NULL) {
+		*why = xstrdup("the event loop does not work here");
 		return false;
+	}
 	n->deflate = deflate_new((int)c->compression_level);
-	session_env_init(&n->env, n->loop, broker_local_new());
+	node_address(sockets, listen);
+	if (backplane_init(&n->backplane, n->loop, &n->env, c, n->name, listen, &node_user, n, why) < 0)
+		return false;
 	n->env.verify = node_verify;
 	n->env.arg = n;
 	websockets_init(&n->websockets, &n->env, n->deflate);
 	endpoint_init(&n->endpoint, n->loop, &n->websockets);
 	n->endpoint.metrics = node_metrics;
+	n->endpoint.fault = node_fault;
 	n->endpoint.arg = n;
 	drain_init(&n->drain, &n->endpoint);
 	watch_init(&n->watch, &n->endpoint);
-	return node_catch_signals(n);
+	if (node_catch_signals(n))
+		return true;
+	*why = xstrdup("signals cannot be caught here");
+	return false;
 }
 
 struct node *
-node_new(struct config_set *config, struct node_sockets *sockets, int *code, char **why)
+node_new(struct config_set *config, struct node_sockets *sockets, int worker, int *code, char **why)
 {
 	struct node *n = xcalloc(1, sizeof(*n));
 	uint64_t     connections;
@@ -349,10 +430,9 @@ node_new(struct config_set *config, struct node_sockets *sockets, int *code, cha
 	*code = EX_OSERR;
 	if (connections == 0)
 		return node_free(n);
-	if (!node_build(n, config_get(config))) {
-		*why = xstrdup("the event loop does not work here");
+	node_name(n, sockets, worker);
+	if (!node_build(n, config_get(config), sockets, why))
 		return node_free(n);
-	}
 	node_configure(n, connections);
 	if (sockets != NULL)
 		node_listen(n, sockets);
@@ -369,7 +449,7 @@ node_free(struct node *n)
 		websockets_done(&n->websockets);
 		endpoint_done(&n->endpoint);
 		loop_end_turn(n->loop);
-		session_env_done(&n->env);
+		backplane_done(&n->backplane);
 		deflate_free(n->deflate);
 		for (unsigned i = 0; i < 5; i++)
 			if (n->signals[i] != NULL)
@@ -382,6 +462,17 @@ node_free(struct node *n)
 	return NULL;
 }
 
+/* The others are told that we go, if they can be reached. */
+static void
+node_leave(struct node *n)
+{
+	uint64_t end = clock_ms() + LEAVE_MS;
+
+	backplane_leave(&n->backplane);
+	while (!backplane_has_left(&n->backplane) && clock_ms() < end)
+		loop_turn(n->loop, true);
+}
+
 int
 node_run(struct node *n)
 {
@@ -389,5 +480,6 @@ node_run(struct node *n)
 	loop_run(n->loop);
 	/* Once more, for what was said last. */
 	loop_end_turn(n->loop);
-	return 0;
+	node_leave(n);
+	return n->code;
 }

@@ -32,10 +32,10 @@ void node_close_sockets(struct node_sockets *, bool unlink);
 
 /*
  * Makes a node that is not running yet: keys, certificates, routes and pages are read. Takes the
- * configuration and the sockets (NULL only to check the configuration: -T). NULL with *why (caller frees) and
- * *code = the exit code (78 mostly).
+ * configuration and the sockets (NULL only to check the configuration: -T). `worker` is its number under a
+ * master, from 0; -1 without one. NULL with *why (caller frees) and *code = the exit code (78 mostly).
  */
-struct node *node_new(struct config_set *, struct node_sockets *, int *code, char **why);
+struct node *node_new(struct config_set *, struct node_sockets *, int worker, int *code, char **why);
 struct node *node_free(struct node *);
 /*
  * Serves until it is told to stop: SIGTERM drains, a second one stops; SIGINT and SIGQUIT stop; SIGHUP
