@@ -6,9 +6,9 @@
 #define SESSION_SESSION_H
 
 #include "net/addr.h"
+#include "net/rates.h"
 #include "pubsub/pubsub.h"
 #include "session/identity.h"
-#include "session/rates.h"
 #include "session/routes.h"
 
 struct history;

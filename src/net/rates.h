@@ -1,9 +1,10 @@
 /*
  * Rate limits: a token bucket per connection, and sliding windows per user, topic and event.
  */
-#ifndef SESSION_RATES_H
-#define SESSION_RATES_H
+#ifndef NET_RATES_H
+#define NET_RATES_H
 
+#include "base/buf.h"
 #include "base/map.h"
 #include "base/units.h"
 #include "base/wheel.h"
@@ -22,6 +23,7 @@ uint64_t bucket_take(struct bucket *, uint64_t now, uint32_t rate, uint32_t burs
 struct rates {
 	struct loop	*loop;
 	struct map	 windows;
+	struct buf	 key;	/* the one that is looked up */
 	struct timer	 sweep;
 };
 

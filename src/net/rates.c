@@ -1,15 +1,13 @@
 /*
  * Rate limits.
  */
-#include "session/rates.h"
+#include "net/rates.h"
 
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "wire/message.h"
 
 #define SWEEP_MS	1000
-#define KEY_MAX		(128 + WIRE_MAX_TOPIC + WIRE_MAX_EVENT + 2)
 
 uint64_t
 bucket_take(struct bucket *b, uint64_t now, uint32_t rate, uint32_t burst)
@@ -83,25 +81,21 @@ rates_done(struct rates *r)
 	while ((w = map_next(&r->windows, &at)) != NULL)
 		free(w);
 	map_done(&r->windows);
+	buf_done(&r->key);
 	timer_stop(&r->sweep);
 }
 
-/* The three parts with NULs between them, which none of them can hold. */
+/* The three parts with NULs between them, which none of them but the last can hold; lent until the next call. */
 static struct slice
-rates_key(char out[KEY_MAX], struct slice user, struct slice topic, struct slice event)
+rates_key(struct rates *r, struct slice user, struct slice topic, struct slice event)
 {
-	struct slice parts[] = { user, topic, event };
-	size_t	     n = 0;
-
-	for (unsigned i = 0; i < 3; i++) {
-		size_t room = KEY_MAX - n, take = parts[i].n < room ? parts[i].n : room;
-
-		memcpy(out + n, parts[i].p, take);
-		n += take;
-		if (i < 2 && n < KEY_MAX)
-			out[n++] = '\0';
-	}
-	return slice(out, n);
+	r->key.n = 0;
+	buf_add_slice(&r->key, user);
+	buf_add_char(&r->key, 0);
+	buf_add_slice(&r->key, topic);
+	buf_add_char(&r->key, 0);
+	buf_add_slice(&r->key, event);
+	return buf_slice(&r->key);
 }
 
 static struct window *
@@ -118,8 +112,7 @@ window_new(struct slice key, uint32_t cap)
 uint64_t
 rates_wait(struct rates *r, struct slice user, struct slice topic, struct slice event, const struct rate *rate)
 {
-	char	       text[KEY_MAX];
-	struct window *w = map_get(&r->windows, rates_key(text, user, topic, event));
+	struct window *w = map_get(&r->windows, rates_key(r, user, topic, event));
 	uint64_t       free_at;
 
 	/* Another count was configured by a reload: the window will begin anew. */
@@ -132,8 +125,7 @@ rates_wait(struct rates *r, struct slice user, struct slice topic, struct slice 
 void
 rates_count(struct rates *r, struct slice user, struct slice topic, struct slice event, const struct rate *rate)
 {
-	char	       text[KEY_MAX];
-	struct slice   key = rates_key(text, user, topic, event);
+	struct slice   key = rates_key(r, user, topic, event);
 	struct window *w = map_get(&r->windows, key);
 
 	if (rate->count == 0)
