@@ -17,6 +17,12 @@ local_subscribe(struct broker *b, struct slice topic, bool on)
 {
 }
 
+static bool
+local_is_subscribed(const struct broker *b, struct slice topic)
+{
+	return true;
+}
+
 static void
 local_free(struct broker *b)
 {
@@ -27,6 +33,7 @@ static const struct broker_ops broker_local = {
 	.name = "local",
 	.publish = local_publish,
 	.subscribe = local_subscribe,
+	.is_subscribed = local_is_subscribed,
 	.free = local_free,
 };
 
@@ -35,6 +42,6 @@ broker_local_new(void)
 {
 	struct broker *b = xmalloc(sizeof(*b));
 
-	b->ops = &broker_local;
+	*b = (struct broker){ .ops = &broker_local };
 	return b;
 }

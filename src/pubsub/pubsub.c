@@ -3,7 +3,9 @@
  */
 #include "pubsub/pubsub.h"
 
+#include "base/mem.h"
 #include "base/stats.h"
+#include "wire/envelope.h"
 
 static void
 pubsub_on_topic(struct topic *t, bool exists, void *arg)
@@ -16,10 +18,11 @@ pubsub_on_topic(struct topic *t, bool exists, void *arg)
 void
 pubsub_init(struct pubsub *ps, struct loop *loop, struct broker *broker)
 {
+	*ps = (struct pubsub){ .broker = broker };
 	hub_init(&ps->hub, loop);
 	ps->hub.on_topic = pubsub_on_topic;
 	ps->hub.arg = ps;
-	ps->broker = broker;
+	broker->pubsub = ps;
 }
 
 void
@@ -29,16 +32,17 @@ pubsub_done(struct pubsub *ps)
 	ps->broker->ops->free(ps->broker);
 }
 
-static void
+static unsigned
 pubsub_deliver(struct pubsub *ps, struct topic *t, struct slice event, struct slice payload, bool binary,
     const struct subscriber *except)
 {
 	struct message m = {
 		.kind = MESSAGE_BROADCAST, .topic_token = t->token, .event = event, .payload = payload, .binary = binary,
 	};
+	unsigned sent = hub_deliver(&ps->hub, t, &m, except);
 
-	hub_deliver(&ps->hub, t, &m, except);
 	message_done(&m);
+	return sent;
 }
 
 int
@@ -62,11 +66,48 @@ pubsub_broadcast(struct pubsub *ps, struct slice topic, struct slice event, stru
 	return ps->broker->ops->publish(ps->broker, topic, event, payload, binary);
 }
 
-void
-pubsub_receive(struct pubsub *ps, struct slice topic, struct slice event, struct slice payload, bool binary)
+unsigned
+pubsub_receive(struct pubsub *ps, struct slice topic, struct slice event, struct slice payload, bool binary,
+    const struct subscriber *except)
 {
 	struct topic *t = hub_topic(&ps->hub, topic);
 
-	if (t != NULL)
-		pubsub_deliver(ps, t, event, payload, binary, NULL);
+	return t != NULL ? pubsub_deliver(ps, t, event, payload, binary, except) : 0;
+}
+
+void
+pubsub_receive_stored(struct pubsub *ps, struct slice topic, const struct envelope *e)
+{
+	if (ps->keeper != NULL)
+		ps->keeper->on_stored(ps->keeper_arg, topic, e);
+	else
+		pubsub_receive(ps, topic, e->event, e->payload, e->binary, NULL);
+}
+
+void
+pubsub_subscribed(struct pubsub *ps, struct slice topic)
+{
+	if (ps->keeper != NULL)
+		ps->keeper->on_subscribed(ps->keeper_arg, topic);
+}
+
+static bool
+pubsub_keeps(const struct pubsub *ps, struct slice topic)
+{
+	return ps->keeper != NULL && ps->keeper->keeps(ps->keeper_arg, topic);
+}
+
+/* Who intercepts it may make and end topics, so the walk goes over a copy; the ended are in memory until the turn's end. */
+void
+pubsub_resync(struct pubsub *ps)
+{
+	const size_t	      n = ps->hub.topics.n;
+	autofree struct topic **topics = xmalloc((n + 1) * sizeof(struct topic *));
+	size_t		      at = 0;
+
+	for (size_t i = 0; i < n; i++)
+		topics[i] = map_next(&ps->hub.topics, &at);
+	for (size_t i = 0; i < n; i++)
+		if (!pubsub_keeps(ps, topics[i]->name))
+			pubsub_deliver(ps, topics[i], SLICE("system"), SLICE("{\"status\":\"resync\"}"), false, NULL);
 }

@@ -38,7 +38,10 @@ int pubsub_broadcast(struct pubsub *, struct slice topic, struct slice event, st
 int pubsub_broadcast_to(struct pubsub *, struct topic *, struct slice event, struct slice payload, bool binary, const struct subscriber *except);
 /* For local subscribers only: what another node published, or what concerns this node alone. Returns how many got it. */
 unsigned pubsub_receive(struct pubsub *, struct slice topic, struct slice event, struct slice payload, bool binary, const struct subscriber *except);
-/* For the broker: hands a message of a stream to the keeper, and tells it that an interest is in force. */
+/*
+ * For the broker: hands a message of a stream to the keeper (where there is none, it is live like any other), and
+ * tells it that an interest is in force.
+ */
 void pubsub_receive_stored(struct pubsub *, struct slice topic, const struct envelope *);
 void pubsub_subscribed(struct pubsub *, struct slice topic);
 /* Messages of other nodes may have been missed: `system` {"status":"resync"} to every topic that the keeper does not keep. */

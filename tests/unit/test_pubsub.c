@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/stats.h"
 #include "pubsub/pubsub.h"
+#include "wire/envelope.h"
 
 Suite *pubsub_suite(void);
 
@@ -43,17 +44,56 @@ fake_subscribe(struct broker *b, struct slice topic, bool on)
 	tell("%s %.*s;", on ? "subscribe" : "unsubscribe", SLICE_ARG(topic));
 }
 
+static bool
+fake_is_subscribed(const struct broker *b, struct slice topic)
+{
+	return true;
+}
+
 static void
 fake_free(struct broker *b)
 {
 	freed = true;
 }
 
-static const struct broker_ops fake_ops = { "fake", fake_publish, fake_subscribe, fake_free };
+static const struct broker_ops fake_ops = { "fake", fake_publish, fake_subscribe, fake_is_subscribed, fake_free };
 static struct broker fake = { .ops = &fake_ops };
+
+/* A keeper that writes down what it is told, and keeps what begins with "kept". */
+static void
+keeper_on_stored(void *arg, struct slice topic, const struct envelope *e)
+{
+	ck_assert_ptr_eq(arg, &fake);
+	tell("stored %.*s %.*s %u;", SLICE_ARG(topic), SLICE_ARG(e->event), e->at.seq);
+}
+
+static void
+keeper_on_subscribed(void *arg, struct slice topic)
+{
+	ck_assert_ptr_eq(arg, &fake);
+	tell("subscribed %.*s;", SLICE_ARG(topic));
+}
+
+static bool
+keeper_keeps(void *arg, struct slice topic)
+{
+	ck_assert_ptr_eq(arg, &fake);
+	return slice_starts(topic, SLICE("kept"));
+}
+
+static const struct pubsub_keeper keeper = { keeper_on_stored, keeper_on_subscribed, keeper_keeps };
 static struct loop *loop;
 static struct pubsub ps;
 static struct subscriber hearer;
+
+/* The text of the i-th frame that the hearers were sent. */
+static bool
+heard(unsigned i, const char *text)
+{
+	struct frame *f = outq_at(&out, i);
+
+	return slice_is(slice(frame_body(f), frame_body_len(f)), text);
+}
 
 static void
 flush(struct outq *q)
@@ -76,6 +116,14 @@ static void
 set_up(void)
 {
 	begin(&fake);
+}
+
+static void
+set_up_kept(void)
+{
+	begin(&fake);
+	ps.keeper = &keeper;
+	ps.keeper_arg = &fake;
 }
 
 static void
@@ -138,11 +186,102 @@ START_TEST(what_comes_from_others_stays_here)
 {
 	hub_subscribe(&ps.hub, &hearer, SLICE("a"));
 	told[0] = '\0';
-	pubsub_receive(&ps, SLICE("a"), SLICE("x"), SLICE("{\"n\":1}"), false);
-	pubsub_receive(&ps, SLICE("b"), SLICE("x"), SLICE("{}"), false);
+	ck_assert_uint_eq(pubsub_receive(&ps, SLICE("a"), SLICE("x"), SLICE("{\"n\":1}"), false, NULL), 1);
+	ck_assert_uint_eq(pubsub_receive(&ps, SLICE("b"), SLICE("x"), SLICE("{}"), false, NULL), 0);
+	ck_assert_uint_eq(pubsub_receive(&ps, SLICE("a"), SLICE("x"), SLICE("{}"), false, &hearer), 0);
 	ck_assert_uint_eq(out.n, 1);
-	ck_assert(slice_is(slice(frame_body(outq_at(&out, 0)), frame_body_len(outq_at(&out, 0))), "[null,null,\"a\",\"x\",{\"n\":1}]"));
+	ck_assert(heard(0, "[null,null,\"a\",\"x\",{\"n\":1}]"));
 	ck_assert_str_eq(told, "");
+}
+END_TEST
+
+static const struct envelope stored = {
+	.node = { "n", 1 }, .event = { "x", 1 }, .payload = { "{}", 2 }, .stored = true, .at = { 1, 2 }, .prev = { 1, 1 },
+};
+
+START_TEST(the_stream_is_the_keepers)
+{
+	hub_subscribe(&ps.hub, &hearer, SLICE("kept"));
+	told[0] = '\0';
+	pubsub_receive_stored(&ps, SLICE("kept"), &stored);
+	pubsub_subscribed(&ps, SLICE("kept"));
+	ck_assert_str_eq(told, "stored kept x 2;subscribed kept;");
+	ck_assert_uint_eq(out.n, 0);
+}
+END_TEST
+
+START_TEST(a_stream_without_keeper)
+{
+	hub_subscribe(&ps.hub, &hearer, SLICE("a"));
+	pubsub_receive_stored(&ps, SLICE("a"), &stored);
+	pubsub_subscribed(&ps, SLICE("a"));
+	ck_assert_uint_eq(out.n, 1);
+	ck_assert(heard(0, "[null,null,\"a\",\"x\",{}]"));
+}
+END_TEST
+
+START_TEST(what_was_missed_is_announced)
+{
+	struct subscriber second = hearer, third = hearer;
+
+	hub_subscribe(&ps.hub, &hearer, SLICE("kept:1"));
+	hub_subscribe(&ps.hub, &second, SLICE("a"));
+	hub_subscribe(&ps.hub, &third, SLICE("a"));
+	told[0] = '\0';
+	pubsub_resync(&ps);
+	ck_assert_uint_eq(out.n, 2);
+	for (unsigned i = 0; i < 2; i++)
+		ck_assert(heard(i, "[null,null,\"a\",\"system\",{\"status\":\"resync\"}]"));
+	/* It concerns this node alone. */
+	ck_assert_str_eq(told, "");
+	hub_unsubscribe(&ps.hub, &second);
+	hub_unsubscribe(&ps.hub, &third);
+	pubsub_resync(&ps);
+	ck_assert_uint_eq(out.n, 2);
+}
+END_TEST
+
+/* Without a keeper, all topics; the one who intercepts ends one topic and makes another meanwhile. */
+static struct subscriber leaver, comer;
+
+static void
+intercept(struct subscriber *who, struct slice event, const struct message *m)
+{
+	if (leaver.topic != NULL)
+		hub_unsubscribe(&ps.hub, &leaver);
+	if (comer.topic == NULL)
+		hub_subscribe(&ps.hub, &comer, SLICE("new"));
+}
+
+START_TEST(topics_come_and_go_meanwhile)
+{
+	static const char *const systems[] = { "system", NULL };
+	struct subscriber many[64];
+
+	ps.hub.on_intercept = intercept;
+	leaver = comer = hearer;
+	for (size_t i = 0; i < 64; i++) {
+		char topic[] = { 't', (char)('0' + i), '\0' };
+
+		many[i] = hearer;
+		many[i].intercepts = i % 2 == 0 ? systems : NULL;
+		hub_subscribe(&ps.hub, &many[i], slice_str(topic));
+	}
+	hub_subscribe(&ps.hub, &leaver, SLICE("old"));
+	pubsub_resync(&ps);
+	ck_assert_uint_ge(out.n, 32);
+	ck_assert_uint_le(out.n, 33);
+	ck_assert_ptr_null(leaver.topic);
+	for (size_t i = 0; i < 64; i++)
+		hub_unsubscribe(&ps.hub, &many[i]);
+	hub_unsubscribe(&ps.hub, &comer);
+}
+END_TEST
+
+START_TEST(nobody_to_resync)
+{
+	pubsub_resync(&ps);
+	ck_assert_uint_eq(out.n, 0);
 }
 END_TEST
 
@@ -151,6 +290,8 @@ START_TEST(a_node_that_is_alone)
 	begin(broker_local_new());
 	hub_subscribe(&ps.hub, &hearer, SLICE("a"));
 	ck_assert_str_eq(ps.broker->ops->name, "local");
+	ck_assert_ptr_eq(ps.broker->pubsub, &ps);
+	ck_assert(ps.broker->ops->is_subscribed(ps.broker, SLICE("a")));
 	ck_assert_int_eq(pubsub_broadcast(&ps, SLICE("a"), SLICE("x"), SLICE("{}"), false, NULL), 0);
 	ck_assert_uint_eq(out.n, 1);
 	freed = true;
@@ -162,7 +303,7 @@ Suite *
 pubsub_suite(void)
 {
 	Suite *s = suite_create("pubsub");
-	TCase *t = tcase_create("broker"), *l = tcase_create("local");
+	TCase *t = tcase_create("broker"), *k = tcase_create("keeper"), *l = tcase_create("local");
 
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, interest_is_told);
@@ -170,7 +311,14 @@ pubsub_suite(void)
 	tcase_add_test(t, others_may_hear_what_nobody_here_does);
 	tcase_add_test(t, a_broker_that_cannot);
 	tcase_add_test(t, what_comes_from_others_stays_here);
+	tcase_add_test(t, a_stream_without_keeper);
+	tcase_add_test(t, topics_come_and_go_meanwhile);
+	tcase_add_test(t, nobody_to_resync);
 	suite_add_tcase(s, t);
+	tcase_add_checked_fixture(k, set_up_kept, tear_down);
+	tcase_add_test(k, the_stream_is_the_keepers);
+	tcase_add_test(k, what_was_missed_is_announced);
+	suite_add_tcase(s, k);
 	tcase_add_test(l, a_node_that_is_alone);
 	suite_add_tcase(s, l);
 	return s;
