@@ -72,6 +72,17 @@ channel_free_extra(struct channel *ch)
 	ch->extra = NULL;
 }
 
+void
+channel_trim(struct channel *ch)
+{
+	struct channel_extra *x = ch->extra;
+
+	if (ch->phase != CHANNEL_JOINED || x == NULL || x->fail_reason != NULL)
+		return;
+	if (list_empty(&x->pending) && list_empty(&x->timers) && list_empty(&x->refs))
+		channel_free_extra(ch);
+}
+
 static void
 channel_bury(struct grave *g)
 {
@@ -136,6 +147,7 @@ void
 channel_drop(struct channel *ch)
 {
 	ch->phase = CHANNEL_OVER;
+	channel_history_end(ch);
 	channel_unlink(ch);
 	loop_bury(ch->session->env->loop, &ch->grave);
 }
@@ -179,18 +191,19 @@ channel_tell_class(struct channel *ch, const char *why)
 void
 channel_end(struct channel *ch, const char *why)
 {
-	bool joined = ch->phase == CHANNEL_JOINED;
+	bool joined = ch->phase == CHANNEL_JOINED, lost = strcmp(why, "closed") == 0;
 
 	if (ch->phase == CHANNEL_OVER)
 		return;
 	channel_log(ch, LOG_DEBUG_, "left %.*s: %s", SLICE_ARG(channel_topic(ch)), why);
 	if (joined && ch->failing)
 		channel_say_error(ch);
-	else if (joined && strcmp(why, "closed") != 0)
+	else if (joined && !lost)
 		channel_say_end(ch, "phx_close", SLICE("{}"));
 	/* What its leaving causes is for the others, whatever they answer to it. */
 	hub_deafen(&ch->sub);
 	channel_tell_class(ch, why);
+	channel_presence_end(ch, lost);
 	hub_unsubscribe(&ch->session->env->pubsub.hub, &ch->sub);
 	stats->channels -= joined;
 	channel_drop(ch);
@@ -285,7 +298,9 @@ channel_enter(struct channel *ch, struct slice join_ref, struct slice ref, struc
 	if (ch->who != NULL || s->expiring)
 		s->transport->wake(s);
 	ch->depth++;
-	if (ch->route->class->joined != NULL)
+	/* Before anything that the class may post now. */
+	channel_history_entered(ch);
+	if (ch->route->class->joined != NULL && ch->phase == CHANNEL_JOINED)
 		r = ch->route->class->joined(ch);
 	ch->depth--;
 	channel_settle(ch, r);

@@ -7,6 +7,9 @@
 
 #include "session/session.h"
 
+struct presence_member;
+struct channel_history;
+
 enum channel_phase {
 	CHANNEL_JOINING,	/* join has not answered yet */
 	CHANNEL_JOINED,
@@ -59,6 +62,8 @@ struct channel {
 	const struct channel_route *route;	/* keeps its table alive */
 	struct identity		*who;		/* the join's own token, or NULL: the session's */
 	struct channel_extra	*extra;
+	struct presence_member	*member;	/* NULL until it looks on or tracks: see channel_presence.c */
+	struct channel_history	*history;	/* NULL unless its topic keeps messages: see channel_history.c */
 	struct slice		 join_ref;	/* token; the join's ref where it had no join_ref */
 	uint8_t			 phase;
 	bool			 bare : 1;	/* joined without a join_ref */
@@ -66,6 +71,7 @@ struct channel {
 	bool			 failing : 1;	/* the same, with phx_error */
 	bool			 warned : 1;	/* token_expiring was said */
 	uint8_t			 depth;		/* callbacks of this channel under way */
+	uint32_t		 leave_grace;	/* ms that its presences outlive its connection */
 	struct grave		 grave;
 	/* Then the class' state, then the join_ref's bytes. */
 	max_align_t		 state[];
@@ -78,6 +84,7 @@ struct dispatch {
 	bool			 answered;
 	bool			 ok;		/* of a join: what it said so far */
 	bool			 binary;
+	bool			 posted;	/* its rate is counted where it is stored */
 	struct buf		 response;
 };
 
@@ -115,6 +122,8 @@ void channel_settle(struct channel *, int result);
 /* Keeps a message until the join is decided. -ENOBUFS when there are too many. */
 int channel_hold(struct channel *, bool binary, struct slice data);
 struct channel_extra *channel_extra(struct channel *);
+/* Its join was decided: what that alone needed is freed. */
+void channel_trim(struct channel *);
 /* Frees a channel whose join was refused at once: the class knows. */
 void channel_drop(struct channel *);
 /* The warning, or the end, when its token's time has come. Returns when to look again: ms, UINT64_MAX = never. */
@@ -122,7 +131,31 @@ uint64_t channel_tick(struct channel *, uint64_t now);
 /* Wires hub->on_intercept. */
 void channel_intercept(struct subscriber *, struct slice event, const struct message *);
 
+/* channel_api.c */
+/* The message of this channel that is being handled, answered or not; NULL if there is none. */
+struct dispatch *channel_current(const struct channel *);
+/* Class code is trusted, but a payload that is no object would break every client. */
+bool payload_is_object(struct channel_payload);
+
+/* channel_presence.c: it ends; its presences stay for the grace if its connection was lost without a word. */
+void channel_presence_end(struct channel *, bool lost);
+
+/* channel_history.c */
+/* It is subscribed: what came since its page was read follows. */
+void channel_history_entered(struct channel *);
+/* It ends, or its join does. */
+void channel_history_end(struct channel *);
+/* Frees what history was asked and did not answer; history is gone, and so are the channels. */
+void channel_history_drop(struct list *asked);
+
 /* dispatch.c */
+/* The rate that holds for an event here: the route's, else the one for all routes. NULL = none. */
+const struct rate *dispatch_rate(const struct channel *, struct slice event);
+/* Whose events are counted together: a user's, or those of an address where there is no user; host[ADDR_LEN] may hold it. */
+struct slice dispatch_rate_owner(const struct channel *, char *host);
+/* {"reason":"rate_limit","retry_after_ms":WAIT}; one more is counted. */
+#define RATE_LIMIT_LEN	80
+struct channel_payload dispatch_rate_limit(char text[RATE_LIMIT_LEN], uint64_t wait);
 bool dispatch_is_heartbeat(const struct inbound *);
 void dispatch_message(struct session *, const struct inbound *, bool binary, struct slice data);
 /* What waited for the join, in order. */

@@ -24,16 +24,24 @@ channel_route_data(const struct channel *ch)
 	return ch->route->data;
 }
 
+struct dispatch *
+channel_current(const struct channel *ch)
+{
+	struct dispatch *d = ch->session->current;
+
+	return d != NULL && d->channel == ch ? d : NULL;
+}
+
 struct slice
 channel_topic(const struct channel *ch)
 {
-	const struct dispatch *d = ch->session->current;
+	const struct dispatch *d = channel_current(ch);
 
 	if (ch->sub.topic != NULL)
 		return ch->sub.topic->name;
 	if (ch->extra != NULL && ch->extra->topic != NULL)
 		return slice_str(ch->extra->topic);
-	return d != NULL && d->channel == ch ? d->in->topic : SLICE("");
+	return d != NULL ? d->in->topic : SLICE("");
 }
 
 struct slice
@@ -67,13 +75,12 @@ channel_claims(const struct channel *ch)
 static struct dispatch *
 channel_turn(const struct channel *ch)
 {
-	struct dispatch *d = ch->session->current;
+	struct dispatch *d = channel_current(ch);
 
-	return d != NULL && d->channel == ch && !d->answered && ch->phase != CHANNEL_OVER ? d : NULL;
+	return d != NULL && !d->answered && ch->phase != CHANNEL_OVER ? d : NULL;
 }
 
-/* Class code is trusted, but a payload that is no object would break every client. */
-static bool
+bool
 payload_is_object(struct channel_payload p)
 {
 	return p.binary || (p.bytes.n >= 2 && p.bytes.p[0] == '{' && p.bytes.p[p.bytes.n - 1] == '}');
@@ -159,6 +166,7 @@ channel_accept(struct channel *ch, struct channel_payload response)
 		return;
 	channel_enter(ch, slice_str(x->join_ref), slice_str(x->ref),
 	    payload_is_object(response) ? response : channel_empty());
+	channel_trim(ch);
 }
 
 void
@@ -199,6 +207,7 @@ channel_publish(struct channel *ch, struct slice event, struct channel_payload p
 
 	if (ch->sub.topic == NULL || !payload_is_object(payload))
 		return -EINVAL;
+	/* Where the bus fails, this node's clients have it nevertheless, and the others are told of the gap. */
 	pubsub_broadcast_to(&ch->session->env->pubsub, ch->sub.topic, event, payload.bytes, payload.binary,
 	    self ? NULL : &ch->sub);
 	return 0;
@@ -340,4 +349,16 @@ channel_json_quote(struct slice text, char *out, size_t size)
 		return -ENAMETOOLONG;
 	json_quote_to(out, text);
 	return (int)n;
+}
+
+void
+channel_json_add(struct buf *out, struct slice text)
+{
+	json_quote(out, text);
+}
+
+int
+channel_json_next(struct slice object, size_t *at, struct slice *name, struct slice *value)
+{
+	return json_next_member(object, at, name, value);
 }

@@ -269,9 +269,8 @@ dispatch_access_token(struct channel *ch, const struct inbound *in)
 	session_reply(s, ch->join_ref, in->ref, in->topic_token, true, channel_empty());
 }
 
-/* The rate that holds for an event here: the route's, else the one for all routes. NULL = none. */
-static const struct rate *
-event_rate(const struct channel *ch, struct slice event)
+const struct rate *
+dispatch_rate(const struct channel *ch, struct slice event)
 {
 	const struct session_env *env = ch->session->env;
 	const struct rate	 *rate = route_rate(ch->route, event);
@@ -282,25 +281,22 @@ event_rate(const struct channel *ch, struct slice event)
 	return rate;
 }
 
-/* Whose events are counted together: a user's, or those of an address where there is no user. */
-static struct slice
-rate_owner(const struct channel *ch, char *host)
+struct slice
+dispatch_rate_owner(const struct channel *ch, char *host)
 {
 	struct slice user = channel_user(ch);
 
 	return user.n > 0 ? user : slice_str(addr_host(ch->session->peer, host));
 }
 
-static void
-reply_rate_limit(struct channel *ch, const struct inbound *in, uint64_t wait)
+struct channel_payload
+dispatch_rate_limit(char text[RATE_LIMIT_LEN], uint64_t wait)
 {
-	char text[80];
-	int  n = snprintf(text, sizeof(text), "{\"reason\":\"rate_limit\",\"retry_after_ms\":%llu}",
+	int n = snprintf(text, RATE_LIMIT_LEN, "{\"reason\":\"rate_limit\",\"retry_after_ms\":%llu}",
 	    (unsigned long long)wait);
 
 	stats->rate_limited_total++;
-	session_reply(ch->session, ch->join_ref, in->ref, in->topic_token, false,
-	    channel_json(slice(text, (size_t)n)));
+	return channel_json(slice(text, (size_t)n));
 }
 
 static void
@@ -308,16 +304,17 @@ dispatch_event(struct channel *ch, const struct inbound *in)
 {
 	struct session	      *s = ch->session;
 	struct rates	      *rates = &s->env->rates;
-	const struct rate     *rate = event_rate(ch, in->event);
+	const struct rate     *rate = dispatch_rate(ch, in->event);
 	struct channel_message m = { .event = in->event, .payload = { in->payload, in->binary } };
 	struct dispatch	       d = { .channel = ch, .in = in, .ok = true }, *outer = s->current;
-	char		       host[ADDR_LEN];
-	struct slice	       topic = ch->sub.topic->name, owner = rate != NULL ? rate_owner(ch, host) : slice(NULL, 0);
+	char		       host[ADDR_LEN], text[RATE_LIMIT_LEN];
+	struct slice	       topic = ch->sub.topic->name;
+	struct slice	       owner = rate != NULL ? dispatch_rate_owner(ch, host) : slice(NULL, 0);
 	uint64_t	       wait = rate != NULL ? rates_wait(rates, owner, topic, in->event, rate) : 0;
 	int		       r;
 
 	if (wait > 0) {
-		reply_rate_limit(ch, in, wait);
+		session_reply(s, ch->join_ref, in->ref, in->topic_token, false, dispatch_rate_limit(text, wait));
 		return;
 	}
 	s->current = &d;
@@ -325,7 +322,7 @@ dispatch_event(struct channel *ch, const struct inbound *in)
 	r = ch->route->class->handle_in(ch, &m);
 	ch->depth--;
 	/* What was refused does not count. */
-	if (rate != NULL && r >= 0 && d.ok)
+	if (rate != NULL && r >= 0 && d.ok && !d.posted)
 		rates_count(rates, owner, topic, in->event, rate);
 	s->current = outer;
 	channel_settle(ch, r);

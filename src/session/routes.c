@@ -238,3 +238,19 @@ channel_route_bool(const struct channel_route *r, const char *name, bool *value)
 
 	return text != NULL && units_bool(text, value) == 0 ? 0 : -1;
 }
+
+int
+channel_route_number(const struct channel_route *r, const char *name, uint64_t *value)
+{
+	const char *text = channel_route_option(r, name);
+
+	return text != NULL && units_number(text, value) == 0 ? 0 : -1;
+}
+
+int
+channel_route_duration(const struct channel_route *r, const char *name, uint64_t *ms)
+{
+	const char *text = channel_route_option(r, name);
+
+	return text != NULL && units_duration(text, ms) == 0 ? 0 : -1;
+}

@@ -18,6 +18,7 @@ void
 session_env_init(struct session_env *env, struct loop *loop, struct broker *broker)
 {
 	*env = (struct session_env){ .loop = loop };
+	list_init(&env->asked);
 	pubsub_init(&env->pubsub, loop, broker);
 	env->pubsub.hub.on_intercept = channel_intercept;
 	rates_init(&env->rates, loop);
@@ -26,6 +27,7 @@ session_env_init(struct session_env *env, struct loop *loop, struct broker *brok
 void
 session_env_done(struct session_env *env)
 {
+	channel_history_drop(&env->asked);
 	rates_done(&env->rates);
 	pubsub_done(&env->pubsub);
 	env->routes = routes_unref(env->routes);

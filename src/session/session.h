@@ -48,6 +48,7 @@ struct session_env {
 	struct pubsub		 pubsub;
 	struct tracker		*tracker;	/* presence; borrowed */
 	struct history		*history;	/* borrowed */
+	struct list		 asked;		/* pushes that history is to answer: see channel_history.c */
 	struct routes		*routes;
 	struct rates		 rates;
 	const struct route_rate *event_rates;	/* for all routes; borrowed */
@@ -78,7 +79,8 @@ struct session {
 
 /*
  * The env's pubsub, routes and rates are set up and torn down with the node; this wires intercepted
- * broadcasts to channels. Tracker and history are set behind it, before the first session.
+ * broadcasts to channels. Tracker and history are set behind it, before the first session, and
+ * freed before session_env_done().
  */
 void session_env_init(struct session_env *, struct loop *, struct broker *);
 void session_env_done(struct session_env *);

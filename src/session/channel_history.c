@@ -1,0 +1,260 @@
+/*
+ * The history part of <roost/channel.h>: messages that are stored before they are heard, and what newcomers are given
+ * of them.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "history/history.h"
+#include "session/channel.h"
+
+typedef void caught_up_fn(struct channel *, const struct history_page *);
+typedef void loaded_fn(struct channel *, struct channel_ref *, const struct history_page *);
+
+/* Of a channel whose topic keeps messages. */
+struct channel_history {
+	struct feed		*feed;
+	struct history_limits	 limits;
+	struct catchup		*catchup;	/* while the join is pending */
+	caught_up_fn		*caught_up;
+};
+
+/* A push that is answered when history tells, in env->asked: it may outlive its channel. */
+struct asked {
+	struct list	    in_env;
+	struct channel_ref *ref;
+	loaded_fn	   *loaded;	/* of a page */
+	size_t		    n;
+	char		    response[];	/* of a post: n bytes */
+};
+
+static struct history *
+history_of(const struct channel *ch)
+{
+	return ch->session->env->history;
+}
+
+static struct asked *
+asked_new(struct channel *ch, struct channel_ref *ref, loaded_fn *loaded, struct slice response)
+{
+	struct asked *a = xmalloc(sizeof(*a) + response.n);
+
+	*a = (struct asked){ .ref = ref, .loaded = loaded, .n = response.n };
+	memcpy(a->response, response.p, response.n);
+	list_append(&ch->session->env->asked, &a->in_env);
+	return a;
+}
+
+static void
+asked_free(struct asked *a)
+{
+	list_remove(&a->in_env);
+	free(a);
+}
+
+void
+channel_history_drop(struct list *asked)
+{
+	list_each(link, asked) {
+		struct asked *a = list_entry(link, struct asked, in_env);
+
+		channel_ref_reply(a->ref, false, channel_empty());
+		asked_free(a);
+	}
+}
+
+void
+channel_keep_history(struct channel *ch, const struct history_limits *limits)
+{
+	struct channel_history *h;
+
+	if (ch->phase != CHANNEL_JOINING || ch->history != NULL || limits->max == 0)
+		return;
+	h = xmalloc(sizeof(*h));
+	*h = (struct channel_history){
+		.feed = feed_open(history_of(ch), channel_topic(ch), limits), .limits = *limits,
+	};
+	ch->history = h;
+}
+
+void
+channel_history_end(struct channel *ch)
+{
+	struct channel_history *h = ch->history;
+
+	if (h == NULL)
+		return;
+	ch->history = NULL;
+	catchup_cancel(h->catchup);
+	history_forget(history_of(ch), &ch->sub);
+	feed_close(h->feed);
+	free(h);
+}
+
+/* Posting. */
+
+/* The object with one more member, "id". */
+static void
+add_id(struct buf *out, struct slice object, struct slice id)
+{
+	size_t n = object.n - 1;
+
+	while (strchr(" \t\r\n", object.p[n - 1]) != NULL)
+		n--;
+	buf_add(out, object.p, n);
+	buf_addf(out, "%s\"id\":\"%.*s\"}", object.p[n - 1] == '{' ? "" : ",", SLICE_ARG(id));
+}
+
+static void
+reply_unavailable(struct channel_ref *ref)
+{
+	channel_ref_reply(ref, false, channel_json(SLICE("{\"reason\":\"unavailable\"}")));
+}
+
+static void
+post_said(void *arg, int error, struct slice id, uint64_t retry_ms)
+{
+	autobuf struct buf response = { 0 };
+	char		   text[RATE_LIMIT_LEN];
+	struct asked	  *a = arg;
+
+	/* Nobody waits for the answer. */
+	if (a == NULL)
+		return;
+	if (error == 0) {
+		add_id(&response, slice(a->response, a->n), id);
+		channel_ref_reply(a->ref, true, channel_json(buf_slice(&response)));
+	} else if (error == -EAGAIN)
+		channel_ref_reply(a->ref, false, dispatch_rate_limit(text, retry_ms));
+	else
+		reply_unavailable(a->ref);
+	asked_free(a);
+}
+
+/*
+ * The limit on the event that the client pushed, whatever it is posted as; false if there is none. The key is composed
+ * in `key`.
+ */
+static bool
+post_rate(const struct channel *ch, const struct dispatch *d, struct buf *key, struct store_rate *out)
+{
+	const struct rate *rate = d != NULL ? dispatch_rate(ch, d->in->event) : NULL;
+	char		   host[ADDR_LEN];
+
+	if (rate == NULL || rate->count == 0)
+		return false;
+	buf_add_slice(key, d->in->event);
+	buf_add_char(key, '/');
+	buf_add_slice(key, dispatch_rate_owner(ch, host));
+	*out = (struct store_rate){ .key = buf_slice(key), .rate = *rate };
+	return true;
+}
+
+int
+channel_post(struct channel *ch, struct slice event, struct slice payload, struct slice response, bool to_self)
+{
+	struct dispatch	  *d = channel_current(ch);
+	struct slice	   answer = response.p != NULL ? response : payload;
+	autobuf struct buf key = { 0 };
+	struct store_rate  rate;
+	bool		   limited;
+	struct channel_ref *ref;
+	struct asked	  *a;
+
+	if (ch->phase != CHANNEL_JOINED || ch->history == NULL || !payload_is_object(channel_json(payload)) ||
+	    !payload_is_object(channel_json(answer)))
+		return -EINVAL;
+	limited = post_rate(ch, d, &key, &rate);
+	ref = channel_defer(ch);
+	a = ref != NULL ? asked_new(ch, ref, NULL, answer) : NULL;
+	if (d != NULL)
+		d->posted = true;
+	if (history_say(ch->history->feed, event, payload, channel_user(ch), to_self ? NULL : &ch->sub,
+	    limited ? &rate : NULL, post_said, a) < 0 && a != NULL) {
+		reply_unavailable(a->ref);
+		asked_free(a);
+	}
+	return 0;
+}
+
+/* Joining. */
+
+static void
+channel_caught_up(void *arg, const struct history_page *page)
+{
+	struct channel *ch = arg;
+
+	ch->depth++;
+	ch->history->caught_up(ch, page);
+	ch->depth--;
+	/* A join that is not decided now would be given the page, but not what follows it. */
+	channel_settle(ch, ch->phase == CHANNEL_JOINING ? -EPROTO : 0);
+}
+
+int
+channel_catch_up(struct channel *ch, struct slice last_seen, unsigned newest,
+    void (*fn)(struct channel *, const struct history_page *page))
+{
+	struct channel_history *h = ch->history;
+
+	if (ch->phase != CHANNEL_JOINING || h == NULL || h->catchup != NULL)
+		return -EINVAL;
+	h->caught_up = fn;
+	h->catchup = history_catch_up(h->feed, last_seen, STORE_MAX_PAGE, newest < STORE_MAX_PAGE ? newest : STORE_MAX_PAGE,
+	    channel_caught_up, ch);
+	return CHANNEL_LATER;
+}
+
+void
+channel_history_entered(struct channel *ch)
+{
+	struct catchup *catchup = ch->history != NULL ? ch->history->catchup : NULL;
+
+	if (catchup == NULL)
+		return;
+	ch->history->catchup = NULL;
+	catchup_finish(catchup, &ch->sub);
+}
+
+/* Pages. */
+
+static void
+page_loaded(void *arg, const struct history_page *page)
+{
+	struct asked	   *a = arg;
+	struct channel_ref *ref = a->ref;
+	loaded_fn	   *loaded = a->loaded;
+	struct channel	   *ch = ref->channel;
+
+	asked_free(a);
+	if (ch == NULL || ch->phase != CHANNEL_JOINED) {
+		channel_ref_reply(ref, false, channel_empty());
+		return;
+	}
+	ch->depth++;
+	loaded(ch, ref, page);
+	ch->depth--;
+	channel_settle(ch, 0);
+}
+
+int
+channel_load(struct channel *ch, bool forward, struct slice id, unsigned limit,
+    void (*fn)(struct channel *, struct channel_ref *, const struct history_page *page))
+{
+	struct channel_ref *ref;
+	struct asked	   *a;
+	int		    r;
+
+	if (ch->phase != CHANNEL_JOINED || ch->history == NULL || limit == 0)
+		return -EINVAL;
+	ref = channel_defer(ch);
+	if (ref == NULL)
+		return -EINVAL;
+	a = asked_new(ch, ref, fn, SLICE(""));
+	r = history_page(history_of(ch), channel_topic(ch), &ch->history->limits, forward, id,
+	    limit < STORE_MAX_PAGE ? limit : STORE_MAX_PAGE, page_loaded, a);
+	if (r < 0)
+		page_loaded(a, &(struct history_page){ .error = r });
+	return 0;
+}
