@@ -8,17 +8,22 @@
 #include "base/uuid.h"
 #include "wire/message.h"
 
-#define ENVELOPE_VERSION 1
+#define ENVELOPE_VERSION	1
+#define ENVELOPE_MAX		(16 * 1024 * 1024)	/* bytes of a message; more are refused */
+#define ENVELOPE_MAX_NODE	128			/* bytes of a node's id */
 
 /*
- * {"v":1,"node":"N","event":"e","payload":{…}}; raw bytes travel as "binary":"BASE64" in the payload's place. A message
- * from the stream has "at" and "prev" (stream ids) and "tail", and "tag" where its sender does not hear it. A bare
- * message has event and payload alone. Members that are not known are skipped.
+ * {"v":1,"node":"N","event":"e","payload":{…}}; raw bytes travel as "binary":"BASE64" (padded) in the payload's place. A
+ * message from the stream has "at" and "prev" (strings "MS-SEQ") and "tail", and "tag" where its sender does not hear
+ * it: decimal digits in a string, which is the form to write; a number is read, too, up to 2^53. A bare message has
+ * event and payload alone; "v" may be missing anywhere. Members that are not known are skipped, of doubles the last
+ * one counts. Names of events have 1 to WIRE_MAX_EVENT bytes, no control characters, and do not begin with "phx_",
+ * which would tell clients of joins and ends that never were.
  */
 struct envelope {
 	struct slice	node;		/* empty: bare */
 	struct slice	event;
-	struct slice	payload;	/* JSON text of an object, or raw bytes when binary */
+	struct slice	payload;	/* JSON text of an object (to write: empty means {}), or raw bytes when binary */
 	bool		binary;
 	bool		stored;		/* it stands in the topic's stream: the members below are set */
 	struct position	at;
@@ -30,8 +35,9 @@ struct envelope {
 /* Adds the text of a live broadcast (stored ones are composed by the script that stores them). */
 void envelope_write(struct buf *out, const struct envelope *);
 /*
- * Reads a message of any origin. Slices borrow `text` or `scratch`. 0; -EBADMSG for what is no such object, has no
- * valid event or payload, or no valid UTF-8; -EPROTONOSUPPORT for a newer version. `*why` = static text for the log.
+ * Reads a message of any origin. Slices borrow `text` or `scratch`, which is emptied first. 0; -EBADMSG for what is no
+ * such object, has no valid event or payload, or no valid UTF-8; -EPROTONOSUPPORT for a newer version. `*why` = static
+ * text for the log.
  */
 int envelope_read(struct envelope *, struct slice text, struct buf *scratch, const char **why);
 

@@ -23,6 +23,7 @@
 	X(deflate) \
 	X(dispatch) \
 	X(drain) \
+	X(envelope) \
 	X(frame) \
 	X(http) \
 	X(http_server) \
