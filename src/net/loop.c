@@ -40,6 +40,7 @@ loop_new(void)
 
 	event_set_log_callback(loop_log);
 	*l = (struct loop){ .base = event_base_new(), .wake_at = NEVER, .now = clock_ms() };
+	list_init(&l->tasks);
 	list_init(&l->dead);
 	wheel_init(&l->wheel, l->now);
 	if (l->base == NULL)
@@ -98,6 +99,19 @@ loop_bury(struct loop *l, struct grave *g)
 	list_append(&l->dead, &g->in_dead);
 }
 
+void
+loop_at_end(struct loop *l, struct loop_task *t)
+{
+	if (list_empty(&t->in_tasks))
+		list_append(&l->tasks, &t->in_tasks);
+}
+
+void
+loop_forget_task(struct loop_task *t)
+{
+	list_remove(&t->in_tasks);
+}
+
 static uint64_t
 loop_clock(const struct loop *l)
 {
@@ -151,12 +165,23 @@ loop_set_wake(struct loop *l)
 		l->wake_at = l->now + (uint64_t)wait;
 }
 
-void
-loop_end_turn(struct loop *l)
+static void
+loop_run_tasks(struct loop *l)
+{
+	struct list *link;
+
+	while ((link = list_take_link(&l->tasks)) != NULL) {
+		struct loop_task *t = list_entry(link, struct loop_task, in_tasks);
+
+		t->run(t);
+	}
+}
+
+static void
+loop_flush(struct loop *l)
 {
 	struct outq *q;
 
-	wheel_turn(&l->wheel, l->now);
 	while ((q = l->dirty) != NULL) {
 		l->dirty = q->next_dirty;
 		q->dirty = false;
@@ -164,7 +189,18 @@ loop_end_turn(struct loop *l)
 			q->flush(q);
 	}
 	batch_forget(l->batch);
-	loop_bury_dead(l);
+}
+
+/* Whatever a flush or a burial leaves to do is done before the loop waits. */
+void
+loop_end_turn(struct loop *l)
+{
+	wheel_turn(&l->wheel, l->now);
+	do {
+		loop_run_tasks(l);
+		loop_flush(l);
+		loop_bury_dead(l);
+	} while (!list_empty(&l->tasks) || l->dirty != NULL);
 }
 
 void

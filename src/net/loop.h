@@ -20,11 +20,18 @@ struct grave {
 	void	      (*bury)(struct grave *);	/* frees the object around it */
 };
 
-/* Both `dirty` and `dead` are empty while the loop waits. */
+/* Something to be done once, at the end of the turn in which it was asked for. All zero with `run` set asks for nothing. */
+struct loop_task {
+	struct list	in_tasks;
+	void	      (*run)(struct loop_task *);
+};
+
+/* `tasks`, `dirty` and `dead` are empty while the loop waits. */
 struct loop {
 	struct event_base *base;
 	struct wheel	   wheel;
 	struct event	  *wake;	/* wakes us when the wheel wants to turn */
+	struct list	   tasks;	/* for the end of this turn, in the order they were asked for */
 	struct outq	  *dirty;	/* queues with something to flush, newest first */
 	struct list	   dead;
 	uint64_t	   now;		/* ms, monotonic, as of this turn's start, without `stood`: see loop_awake() */
@@ -51,7 +58,7 @@ struct loop *loop_new(void);
 struct loop *loop_free(struct loop *);
 /* Waits for events (not at all if !wait), then runs one turn. */
 void loop_turn(struct loop *, bool wait);
-/* The second half of a turn: flush and bury. For tests, and for code that runs outside of one. */
+/* The second half of a turn: timers, tasks, flush, burial. For tests, and for code that runs outside of one. */
 void loop_end_turn(struct loop *);
 /* Turns until loop_stop(). */
 void loop_run(struct loop *);
@@ -59,6 +66,13 @@ void loop_stop(struct loop *);
 /* After the callback that runs, the turn ends; events that are not handled yet are for the next one. */
 void loop_break(struct loop *);
 void loop_bury(struct loop *, struct grave *);
+/*
+ * Has the task run at the end of this turn, behind the timers and before the queues are flushed; what asks for one later
+ * than that has it in the same turn, too. Asking twice is asking once, and a task that runs may ask again, but not for ever.
+ */
+void loop_at_end(struct loop *, struct loop_task *);
+/* It is not to run after all. Harmless if nobody had asked. */
+void loop_forget_task(struct loop_task *);
 /* Every event callback calls this first: the first one in a turn takes the time. */
 void loop_awake(struct loop *);
 

@@ -23,6 +23,7 @@ struct thing {
 	char		 name;
 	struct outq	 out;
 	struct timer	 timer;
+	struct loop_task task;
 	struct grave	 grave;
 	struct event	 event;
 	void		(*then)(struct thing *);	/* done at what happens next, once */
@@ -60,6 +61,12 @@ on_timer(struct timer *t, uint64_t now)
 }
 
 static void
+on_task(struct loop_task *t)
+{
+	happens(container_of(t, struct thing, task), "task");
+}
+
+static void
 on_bury(struct grave *g)
 {
 	happens(container_of(g, struct thing, grave), "bury");
@@ -75,7 +82,7 @@ on_event(evutil_socket_t fd, short what, void *arg)
 static void
 thing_init(struct thing *t, char name)
 {
-	*t = (struct thing){ .name = name, .timer.fire = on_timer, .grave.bury = on_bury };
+	*t = (struct thing){ .name = name, .timer.fire = on_timer, .task.run = on_task, .grave.bury = on_bury };
 	outq_init(&t->out, loop, on_flush);
 	event_assign(&t->event, loop->base, -1, 0, on_event, t);
 }
@@ -194,6 +201,69 @@ START_TEST(the_order_in_a_turn)
 	a.then = bury_c;
 	turn_after(loop, 0);
 	journal_is("bury a;bury c;");
+}
+END_TEST
+
+static void
+ask(struct thing *t)
+{
+	loop_at_end(loop, &t->task);
+}
+
+static void
+ask_b_and_say(struct thing *t)
+{
+	ask(&b);
+	ask(t);
+	say(t);
+}
+
+static void
+forget_c(struct thing *t)
+{
+	loop_forget_task(&c.task);
+}
+
+START_TEST(tasks_run_once_between_timers_and_flush)
+{
+	say(&c);
+	ask(&b);
+	ask(&a);
+	ask(&b);
+	loop_timer(loop, &c.timer, loop->now);
+	turn_after(loop, WHEEL_TICK_MS);
+	journal_is("timer c;task b;task a;flush c;");
+	turn_after(loop, 0);
+	journal_is("");
+}
+END_TEST
+
+START_TEST(tasks_ask_for_tasks)
+{
+	ask(&a);
+	a.then = ask_b_and_say;
+	turn_after(loop, 0);
+	journal_is("task a;task b;task a;flush a;");
+	ask(&a);
+	ask(&c);
+	a.then = forget_c;
+	turn_after(loop, 0);
+	journal_is("task a;");
+	loop_forget_task(&a.task);
+}
+END_TEST
+
+/* The loop never waits while something is left to do. */
+START_TEST(tasks_that_come_late)
+{
+	say(&a);
+	a.then = ask;
+	turn_after(loop, 0);
+	journal_is("flush a;task a;");
+	bury(&b);
+	b.then = ask_b_and_say;
+	turn_after(loop, 0);
+	journal_is("bury b;task b;flush b;");
 }
 END_TEST
 
@@ -414,6 +484,9 @@ loop_suite(void)
 	tcase_add_test(tc, what_is_said_in_a_flush_is_flushed_too);
 	tcase_add_test(tc, a_queue_that_was_closed_is_not);
 	tcase_add_test(tc, the_order_in_a_turn);
+	tcase_add_test(tc, tasks_run_once_between_timers_and_flush);
+	tcase_add_test(tc, tasks_ask_for_tasks);
+	tcase_add_test(tc, tasks_that_come_late);
 	tcase_add_test(tc, the_dead_are_buried_with_the_loop);
 	tcase_add_test(tc, timers);
 	tcase_add_test(tc, it_wakes_for_a_timer);
