@@ -183,19 +183,25 @@ hub_intercepts(const struct subscriber *who, struct slice event)
  * Those who intercept are asked one by one. What they do in answer may change the lane, so the walk goes over
  * a copy; whoever left meanwhile is still in memory until the end of the turn.
  */
-static unsigned
-hub_deliver_intercepting(struct hub *h, struct topic *t, struct message *m, const struct subscriber *except)
+static struct hub_entry *
+lane_copy(const struct hub_lane *lane)
 {
-	const struct hub_lane	*lane = &t->lanes[HUB_INTERCEPT];
-	autofree struct hub_entry *copy = NULL;
-	uint32_t		 n = lane->n;
-	unsigned		 sent = 0;
+	struct hub_entry *copy;
 
-	if (n == 0)
-		return 0;
+	if (lane->n == 0)
+		return NULL;
+	copy = xmalloc(lane->n * sizeof(*copy));
+	memcpy(copy, lane->entries, lane->n * sizeof(*copy));
+	return copy;
+}
+
+static unsigned
+hub_deliver_intercepting(struct hub *h, struct topic *t, struct message *m, const struct subscriber *except,
+    const struct hub_entry *copy, uint32_t n)
+{
+	unsigned sent = 0;
+
 	loop_worked(h->loop, n);
-	copy = xmalloc(n * sizeof(*copy));
-	memcpy(copy, lane->entries, n * sizeof(*copy));
 	for (uint32_t i = 0; i < n; i++) {
 		struct subscriber *who = copy[i].who;
 
@@ -209,8 +215,8 @@ hub_deliver_intercepting(struct hub *h, struct topic *t, struct message *m, cons
 	return sent;
 }
 
-unsigned
-hub_deliver(struct hub *h, struct topic *t, struct message *m, const struct subscriber *except)
+static unsigned
+hub_deliver_lanes(struct hub *h, struct topic *t, struct message *m, const struct subscriber *except)
 {
 	unsigned sent = 0;
 
@@ -222,7 +228,40 @@ hub_deliver(struct hub *h, struct topic *t, struct message *m, const struct subs
 			continue;
 		sent += hub_deliver_lane(h, lane, f, except);
 	}
-	return sent + hub_deliver_intercepting(h, t, m, except);
+	return sent;
+}
+
+unsigned
+hub_deliver(struct hub *h, struct topic *t, struct message *m, const struct subscriber *except)
+{
+	unsigned		   sent = hub_deliver_lanes(h, t, m, except);
+	const uint32_t		   n = t->lanes[HUB_INTERCEPT].n;
+	autofree struct hub_entry *copy = lane_copy(&t->lanes[HUB_INTERCEPT]);
+
+	return sent + hub_deliver_intercepting(h, t, m, except, copy, n);
+}
+
+/*
+ * The spared leave their lanes, so that these are walked without a look at each subscriber; and are back before
+ * anybody is called, so that nothing else is kept from them.
+ */
+unsigned
+hub_deliver_sparing(struct hub *h, struct topic *t, struct message *m, struct subscriber *const *spared, unsigned n)
+{
+	autofree struct hub_entry *copy = NULL;
+	unsigned		   sent;
+	uint32_t		   n_copy;
+
+	for (unsigned i = 0; i < n; i++) {
+		assert(spared[i]->topic == t && !spared[i]->deaf);
+		lane_remove(hub_lane_of(spared[i]), spared[i]);
+	}
+	sent = hub_deliver_lanes(h, t, m, NULL);
+	n_copy = t->lanes[HUB_INTERCEPT].n;
+	copy = lane_copy(&t->lanes[HUB_INTERCEPT]);
+	for (unsigned i = 0; i < n; i++)
+		lane_add(hub_lane_of(spared[i]), spared[i]);
+	return sent + hub_deliver_intercepting(h, t, m, NULL, copy, n_copy);
 }
 
 bool

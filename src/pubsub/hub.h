@@ -81,6 +81,8 @@ void hub_deafen(struct subscriber *who);
 /* Queues the message for all local subscribers but `except` (may be NULL). Encodes at most once per wire format. Returns how many got it; those who
  * intercept it are asked instead, and not counted. */
 unsigned hub_deliver(struct hub *, struct topic *, struct message *, const struct subscriber *except);
+/* The same, but for those `n`, each of which is subscribed to the topic. */
+unsigned hub_deliver_sparing(struct hub *, struct topic *, struct message *, struct subscriber *const *spared, unsigned n);
 /* Queues one message for one receiver, deflated where agreed. False if the format cannot carry it. */
 bool hub_send(struct hub *, struct outq *, const struct codec *, struct message *);
 

@@ -322,6 +322,38 @@ START_TEST(deflated_where_agreed)
 }
 END_TEST
 
+/* Whoever intercepts says something else in answer: that is for the spared, too. */
+static void
+answers(struct subscriber *who, struct slice event, const struct message *m)
+{
+	say("a", "answer", container_of(who, struct hearer, sub));
+}
+
+START_TEST(spared)
+{
+	static const char *const secrets[] = { "secret", NULL };
+	struct hearer *a = joins(0, "a"), *b = joins(1, "a"), *c = joins(2, "a"), *d, *e;
+	struct subscriber *newcomers[] = { &a->sub, &c->sub, NULL };
+	struct message m = {
+		.kind = MESSAGE_BROADCAST, .topic_token = b->sub.topic->token, .event = SLICE("secret"), .payload = SLICE("{}"),
+	};
+
+	hearers[3].sub.intercepts = hearers[4].sub.intercepts = secrets;
+	d = joins(3, "a");
+	e = joins(4, "a");
+	newcomers[2] = &e->sub;
+	hub.on_intercept = answers;
+	ck_assert_uint_eq(hub_deliver_sparing(&hub, b->sub.topic, &m, newcomers, 3), 1);
+	message_done(&m);
+	ck_assert_uint_eq(b->out.n, 2);
+	got_text(a, "[null,null,\"a\",\"answer\",{\"a\":1}]");
+	got_text(c, "[null,null,\"a\",\"answer\",{\"a\":1}]");
+	got_text(e, "[null,null,\"a\",\"answer\",{\"a\":1}]");
+	ck_assert_ptr_null(got(d));
+	ck_assert_uint_eq(say("a", "x", NULL), 5);
+}
+END_TEST
+
 Suite *
 hub_suite(void)
 {
@@ -338,6 +370,7 @@ hub_suite(void)
 	tcase_add_test(t, the_topic_goes_while_asked);
 	tcase_add_test(t, the_deaf_hold_their_topic);
 	tcase_add_test(t, deflated_where_agreed);
+	tcase_add_test(t, spared);
 	suite_add_tcase(s, t);
 	return s;
 }
