@@ -27,6 +27,9 @@
 	X(join_errors_total, counter, "channel joins refused") \
 	X(messages_in_total, counter, "messages received from clients") \
 	X(broadcasts_total, counter, "messages broadcast to a topic") \
+	X(bus_in_total, counter, "messages received from the bus, our own included") \
+	X(bus_out_total, counter, "messages published on the bus") \
+	X(bus_malformed_total, counter, "messages of the bus dropped: malformed, or of a newer version") \
 	X(frames_out_total, counter, "frames queued for clients") \
 	X(bytes_in_total, counter, "bytes read from clients") \
 	X(bytes_out_total, counter, "bytes written to clients") \

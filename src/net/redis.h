@@ -109,6 +109,8 @@ typedef void redis_subscribed_fn(void *arg);
  * subscription per name. Exact names only, never patterns.
  */
 struct redis_sub *redis_subscribe(struct redis *, struct slice channel, redis_message_fn *, redis_subscribed_fn *, void *arg);
+/* Is it acknowledged on the connection that is there now? */
+bool redis_is_subscribed(const struct redis_sub *);
 /* Nothing is told any more. NULL is fine. */
 void redis_unsubscribe(struct redis_sub *);
 /* Ends the connection for subscriptions and makes another: its messages are not to be trusted. */
