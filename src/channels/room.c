@@ -1,20 +1,39 @@
 /*
- * The generic class: whatever a client pushes goes to everyone in the room.
+ * The generic class: whatever a client pushes goes to everyone in the room, which may show who is there and keep what was
+ * said.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <roost/channel.h>
+#include "channels/common.h"
+
+#define MAX_STATUS	1024	/* bytes of a status, as JSON */
+#define MAX_KEPT	1000000	/* messages */
 
 /* Read once per route. */
 struct room_route {
 	bool	 echo;		/* the sender hears itself */
+	bool	 presence;
+	bool	 history;
 	char	*events;	/* those that clients may send: ",a,b,"; NULL = all */
+	uint64_t leave_grace;	/* ms */
+	struct history_limits kept;
+};
+
+/* Of each channel. */
+struct room {
+	char	*status;	/* what its presence will show, as JSON, until it has joined; NULL = none */
 };
 
 static const struct channel_option room_options[] = {
 	{ "echo", "yes", "the sender gets its own messages, too" },
 	{ "events", "", "events that clients may send; empty = all" },
+	{ "presence", "no", "who is there is shown" },
+	{ "leave_grace", "0", "time for a lost client to come back before it leaves" },
+	{ "history", "no", "messages are kept" },
+	{ "history_max", "1000", "most messages that are kept" },
+	{ "history_age", "7d", "how long they are kept; 0 = for ever" },
 	{ 0 }
 };
 
@@ -46,6 +65,28 @@ room_unconfigure(void *data)
 	free(r);
 }
 
+/* What is wrong with the options; NULL if nothing is. */
+static const char *
+room_options_fault(const struct channel_route *route, struct room_route *r)
+{
+	uint64_t max;
+
+	if (channel_route_bool(route, "echo", &r->echo) < 0)
+		return "echo: expected yes or no";
+	if (channel_route_bool(route, "presence", &r->presence) < 0)
+		return "presence: expected yes or no";
+	if (channel_route_duration(route, "leave_grace", &r->leave_grace) < 0)
+		return "leave_grace: expected a time such as 10s";
+	if (channel_route_bool(route, "history", &r->history) < 0)
+		return "history: expected yes or no";
+	if (channel_route_number(route, "history_max", &max) < 0 || max < 1 || max > MAX_KEPT)
+		return "history_max: expected a number from 1 to 1000000";
+	if (channel_route_duration(route, "history_age", &r->kept.age_ms) < 0)
+		return "history_age: expected a time such as 7d";
+	r->kept.max = (uint32_t)max;
+	return NULL;
+}
+
 static int
 room_configure(const struct channel_route *route, void **data, const char **why)
 {
@@ -53,11 +94,11 @@ room_configure(const struct channel_route *route, void **data, const char **why)
 	struct room_route *r = calloc(1, sizeof(*r));
 
 	*data = r;
-	if (r == NULL || (events[0] != '\0' && (r->events = room_event_list(events)) == NULL)) {
+	if (r == NULL || (events[0] != '\0' && (r->events = room_event_list(events)) == NULL))
 		*why = "out of memory";
-	} else if (channel_route_bool(route, "echo", &r->echo) < 0) {
-		*why = "echo: expected yes or no";
-	} else
+	else
+		*why = room_options_fault(route, r);
+	if (*why == NULL)
 		return 0;
 	room_unconfigure(r);
 	*data = NULL;
@@ -82,10 +123,159 @@ room_may_send(const struct room_route *r, struct slice event)
 	return false;
 }
 
+/* "messages":[…],"has_more":b */
+static void
+room_add_page(struct buf *out, const struct history_page *page, bool forward)
+{
+	unsigned from, to;
+	bool	 more = common_page_fit(page, forward, &from, &to) || page->more;
+
+	buf_add_str(out, "\"messages\":[");
+	for (unsigned i = from; i < to; i++) {
+		const struct history_message *m = &page->messages[i];
+
+		buf_addf(out, "%s{\"id\":\"%.*s\",\"event\":", i > from ? "," : "", SLICE_ARG(m->id));
+		channel_json_add(out, m->event);
+		buf_add_str(out, ",\"payload\":");
+		buf_add_slice(out, m->payload);
+		buf_add_str(out, ",\"user_id\":");
+		if (m->user.n > 0)
+			channel_json_add(out, m->user);
+		else
+			buf_add_str(out, "null");
+		buf_add_str(out, ",\"timestamp\":");
+		common_add_time(out, m->at);
+		buf_add_char(out, '}');
+	}
+	buf_addf(out, "],\"has_more\":%s", more ? "true" : "false");
+}
+
+/* The newcomer is in even where the store cannot be read: it may ask again. */
+static void
+room_accept(struct channel *ch, const struct history_page *page, bool since)
+{
+	autobuf struct buf b = { 0 };
+
+	buf_add_char(&b, '{');
+	room_add_page(&b, page, since && page->recovered);
+	if (since || page->error != 0)
+		buf_addf(&b, ",\"recovered\":%s", page->recovered ? "true" : "false");
+	buf_add_char(&b, '}');
+	channel_accept(ch, channel_json(buf_slice(&b)));
+}
+
+static void
+room_accept_newest(struct channel *ch, const struct history_page *page)
+{
+	room_accept(ch, page, false);
+}
+
+static void
+room_accept_since(struct channel *ch, const struct history_page *page)
+{
+	room_accept(ch, page, true);
+}
+
+static int
+room_catch_up(struct channel *ch, struct slice fields)
+{
+	char	     scratch[64];
+	struct slice last_seen;
+	int	     r = common_text(fields, "last_seen_id", scratch, sizeof(scratch), &last_seen);
+
+	/* What is no id at all is one that is not known. */
+	if (r < 0)
+		last_seen = SLICE("");
+	return channel_catch_up(ch, last_seen, COMMON_NEWEST, r == 0 ? room_accept_newest : room_accept_since);
+}
+
 static int
 room_join(struct channel *ch, const struct channel_message *params)
 {
-	return CHANNEL_OK;
+	const struct room_route *r = channel_route_data(ch);
+	struct room		*room = channel_state(ch);
+	struct slice		 fields = common_fields(params), status = channel_json_member(fields, "status");
+
+	if (r->presence && status.p != NULL && status.p[0] == '"') {
+		if (status.n > MAX_STATUS) {
+			common_invalid(ch, SLICE("status"));
+			return CHANNEL_REFUSED;
+		}
+		room->status = strndup(status.p, status.n);
+		if (room->status == NULL)
+			return -ENOMEM;
+	}
+	if (!r->history)
+		return CHANNEL_OK;
+	channel_keep_history(ch, &r->kept);
+	return room_catch_up(ch, fields);
+}
+
+static int
+room_joined(struct channel *ch)
+{
+	const struct room_route *r = channel_route_data(ch);
+	struct room		*room = channel_state(ch);
+
+	if (!r->presence)
+		return 0;
+	channel_set_leave_grace(ch, r->leave_grace);
+	common_appear(ch, room->status);
+	free(room->status);
+	room->status = NULL;
+	return 0;
+}
+
+static void
+room_loaded(struct channel_ref *ref, const struct history_page *page, bool forward)
+{
+	autobuf struct buf b = { 0 };
+
+	if (page->error != 0) {
+		channel_ref_reply(ref, false, channel_json(SLICE("{\"reason\":\"unavailable\"}")));
+		return;
+	}
+	buf_add_char(&b, '{');
+	room_add_page(&b, page, forward);
+	/* Who reads on from a message that is gone has missed something. */
+	if (forward && !page->recovered)
+		buf_add_str(&b, ",\"recovered\":false");
+	buf_add_char(&b, '}');
+	channel_ref_reply(ref, true, channel_json(buf_slice(&b)));
+}
+
+static void
+room_loaded_before(struct channel *ch, struct channel_ref *ref, const struct history_page *page)
+{
+	room_loaded(ref, page, false);
+}
+
+static void
+room_loaded_after(struct channel *ch, struct channel_ref *ref, const struct history_page *page)
+{
+	room_loaded(ref, page, true);
+}
+
+static int
+room_load(struct channel *ch, const struct channel_message *m)
+{
+	struct common_page page;
+	const char	  *wrong = common_page_read(&page, m);
+
+	if (wrong != NULL) {
+		common_invalid(ch, slice_str(wrong));
+		return 0;
+	}
+	return channel_load(ch, page.forward, page.id, page.limit, page.forward ? room_loaded_after : room_loaded_before);
+}
+
+static int
+room_post(struct channel *ch, const struct channel_message *m, bool echo)
+{
+	if (!m->payload.binary)
+		return channel_post(ch, m->event, m->payload.bytes, SLICE("{}"), echo);
+	common_invalid(ch, SLICE("payload"));
+	return 0;
 }
 
 static int
@@ -93,10 +283,14 @@ room_handle_in(struct channel *ch, const struct channel_message *m)
 {
 	const struct room_route *r = channel_route_data(ch);
 
+	if (r->history && slice_is(m->event, "load_history"))
+		return room_load(ch, m);
 	if (!room_may_send(r, m->event)) {
 		channel_reply_reason(ch, "unauthorized");
 		return 0;
 	}
+	if (r->history)
+		return room_post(ch, m, r->echo);
 	if (r->echo)
 		channel_broadcast(ch, m->event, m->payload);
 	else
@@ -105,12 +299,23 @@ room_handle_in(struct channel *ch, const struct channel_message *m)
 	return 0;
 }
 
+static void
+room_leave(struct channel *ch, const char *why)
+{
+	struct room *room = channel_state(ch);
+
+	free(room->status);
+}
+
 const struct channel_class room_class = {
 	.abi = ROOST_CHANNEL_ABI,
 	.name = "room",
+	.state_size = sizeof(struct room),
 	.options = room_options,
 	.configure = room_configure,
 	.unconfigure = room_unconfigure,
 	.join = room_join,
+	.joined = room_joined,
 	.handle_in = room_handle_in,
+	.leave = room_leave,
 };

@@ -172,10 +172,15 @@ config_on_route_pair(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result
 static const char *
 setting_fault(const struct config_setting *setting, const char *value)
 {
-	bool yes;
+	bool	 yes;
+	uint64_t number;
 
 	if (setting->type == CONFIG_BOOL && units_bool(value, &yes) < 0)
 		return "expected yes or no";
+	if (setting->type == CONFIG_NUMBER && units_number(value, &number) < 0)
+		return "expected a number";
+	if (setting->type == CONFIG_DURATION && units_duration(value, &number) < 0)
+		return "expected a time such as 10s";
 	/* The class gets the elements with commas between them. */
 	if (setting->type == CONFIG_LIST && (value[0] == '\0' || strchr(value, ',') != NULL))
 		return "expected elements without a comma";

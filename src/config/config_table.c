@@ -313,6 +313,11 @@ const unsigned config_n_options = COUNT(config_options);
 const struct config_setting config_settings[] = {
 	{ "echo", CONFIG_BOOL },	/* room */
 	{ "events", CONFIG_LIST },
+	{ "presence", CONFIG_BOOL },
+	{ "history", CONFIG_BOOL },
+	{ "history_max", CONFIG_NUMBER },
+	{ "history_age", CONFIG_DURATION },
+	{ "leave_grace", CONFIG_DURATION },	/* room, presence */
 };
 const unsigned config_n_settings = COUNT(config_settings);
 

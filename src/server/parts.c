@@ -126,6 +126,7 @@ static bool
 parts_routes(struct parts *p, const struct config *c, char **why)
 {
 	static const struct route_options built_in[] = {
+		{ .pattern = "presence:room:{room_id}", .class = "presence" },
 		{ .pattern = "room:*", .class = "room" },
 	};
 

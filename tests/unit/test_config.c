@@ -280,6 +280,8 @@ static const struct {
 	{ "route '' { class = room }", "FILE:1: route \"\": the pattern is empty" },
 	{ "route a { class = room public = perhaps }", "FILE:1: route.public: expected yes or no, got 'perhaps'" },
 	{ "route a { class = room echo = perhaps }", "FILE:1: route.echo: expected yes or no, got 'perhaps'" },
+	{ "route a { class = room history_max = -1 }", "FILE:1: route.history_max: expected a number, got '-1'" },
+	{ "route a { class = room history_age = soon }", "FILE:1: route.history_age: expected a time such as 10s, got 'soon'" },
 	{ "route a { class = room events = { 'a,b' } }",
 	  "FILE:1: route.events: expected elements without a comma, got 'a,b'" },
 	{ "route a { class = room options = { x } }", "FILE:1: route.options: expected \"name=value\", got 'x'" },
@@ -1045,7 +1047,7 @@ START_TEST(sample_shows_defaults)
 
 	ck_assert_msg(asleep.code == 0, "%s", asleep.why);
 	ck_assert_msg(awake.code == 0, "%s", awake.why);
-	ck_assert_uint_eq(config_get(awake.set)->n_routes, 1);
+	ck_assert_uint_eq(config_get(awake.set)->n_routes, 2);
 	for (unsigned i = 0; i < config_n_options; i++) {
 		const struct config_option *o = &config_options[i];
 		autobuf struct buf	    want = { 0 }, got = { 0 };

@@ -1,0 +1,45 @@
+/*
+ * What several of the built-in classes read and say alike.
+ */
+#ifndef CHANNELS_COMMON_H
+#define CHANNELS_COMMON_H
+
+#include <roost/channel.h>
+
+#define COMMON_MAX_META		4096	/* bytes of a presence's meta */
+#define COMMON_NEWEST		50	/* messages that a newcomer is given */
+#define COMMON_MAX_LOAD		100	/* messages that one may ask for */
+#define COMMON_PAGE_BYTES	(256 * 1024)	/* of a page's text: a slow client's queue is to hold it */
+
+/* Answers {"reason":"invalid_payload","field":FIELD}; the field's name is plain text. */
+void common_invalid(struct channel *, struct slice field);
+/* The payload's text; {} where it is raw bytes. */
+struct slice common_fields(const struct channel_message *);
+/*
+ * A member that is text, decoded into scratch[size] where it has escapes: 1; 0 if it is missing or null; or as
+ * channel_json_string().
+ */
+int common_text(struct slice object, const char *name, char *scratch, size_t size, struct slice *text);
+
+/* "2026-01-02T03:04:05.678Z" as a JSON string. */
+void common_add_time(struct buf *, int64_t ms);
+
+/* The user is present, as {"online_at":SECONDS,"status":STATUS}: a JSON token or NULL. Who has no name looks on. */
+void common_appear(struct channel *, const char *status);
+
+/* A page that was asked for: {"before":ID} or {"after":ID}, and {"limit":n}. */
+struct common_page {
+	bool		forward;
+	struct slice	id;		/* p == NULL: none */
+	unsigned	limit;
+	char		text[64];	/* of the id */
+};
+/* NULL, or the name of the member that is wrong. */
+const char *common_page_read(struct common_page *, const struct channel_message *);
+/*
+ * Which of a page's messages are told, so that their text stays within COMMON_PAGE_BYTES: [*from, *to), one at least if
+ * there is any; the first ones if forward, else the last. True if others are left out.
+ */
+bool common_page_fit(const struct history_page *, bool forward, unsigned *from, unsigned *to);
+
+#endif
