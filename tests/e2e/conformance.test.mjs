@@ -1,11 +1,13 @@
 // The conformance table of the Phoenix Channels protocol, row by row, over raw WebSockets: every frame is compared as text, to the octet.
-// Presence (R), long polling (P) and the rows that need the HTTP API are for later.
+// The presence rows of several nodes (R09 to R12) stand with the cluster's tests; long polling (P) and the rows that need the HTTP API are
+// for later.
 
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import zlib from "node:zlib";
+import { Presence } from "phoenix18";
 import { FIXTURE, mint, sleep, start, waitFor } from "./harness.mjs";
 import { KEY, OP, Wire, Ws, acceptOf, closePayload, frame, upgradeHead } from "./raw.mjs";
 
@@ -806,6 +808,181 @@ describe("conformance: messages", { concurrency: false }, () => {
 
 		ws.send(OP.binary, '{"topic":"phoenix","event":"heartbeat","payload":{},"ref":"1"}');
 		await hears(ws, `{"topic":"phoenix","event":"phx_reply","payload":${OK},"ref":"1"}`);
+	});
+});
+
+describe("conformance: presence", { concurrency: false }, () => {
+	const TOPIC = "room:pres";
+	const WINDOWS = 250;	/* ms: several of them */
+	let daemon;
+
+	before(async () => { daemon = await start({ config: CONFIG }); });
+	after(() => daemon.stop());
+
+	/* Sends a push, and returns its reply; nothing else comes before it. */
+	async function pushes(ws, ref, event, payload, joinRef = "1") {
+		const [, gotRef, , name, { status, response }] = await ws.ask([joinRef, ref, TOPIC, event, payload]);
+
+		assert.deepEqual([gotRef, name], [ref, "phx_reply"]);
+		return [status, response];
+	}
+
+	async function nextPayload(ws, event, joinRef) {
+		const [at, ref, topic, name, payload] = await ws.nextMessage();
+
+		assert.deepEqual([at, ref, topic, name], [joinRef, null, TOPIC, event], JSON.stringify(payload));
+		return payload;
+	}
+
+	const nextState = (ws, joinRef = "1") => nextPayload(ws, "presence_state", joinRef);
+	const nextDiff = (ws) => nextPayload(ws, "presence_diff", null);
+
+	/* Joined, with the state that it was told. */
+	async function enters(t, key, name, joinRef = "1") {
+		const ws = await dial(t, daemon);
+
+		assert.deepEqual(await pushes(ws, joinRef, "phx_join", key === undefined ? {} : { key, name }, joinRef), ["ok", {}]);
+		return [ws, await nextState(ws, joinRef)];
+	}
+
+	/* Nothing comes for some windows. */
+	async function hearsNothing(...all) {
+		await sleep(WINDOWS);
+		for (const ws of all)
+			await ws.quiet();
+	}
+
+	/* Only that meta, under that key. */
+	function alone(part, key) {
+		assert.deepEqual(Object.keys(part), [key]);
+		assert.equal(part[key].metas.length, 1);
+		assert.equal(typeof part[key].metas[0].phx_ref, "string");
+		return part[key].metas[0];
+	}
+
+	test("R01 who joins is in the state", async (t) => {
+		const [ws, state] = await enters(t, "u1", "A");
+		const { phx_ref: ref, ...meta } = alone(state, "u1");
+
+		assert.deepEqual(meta, { name: "A" });
+		assert.match(ref, /^[A-Za-z0-9_-]+$/);
+		await hearsNothing(ws);
+	});
+
+	test("R01 who looks on is told an empty state", async (t) => {
+		const [ws, state] = await enters(t);
+
+		assert.deepEqual(state, {});
+		await hearsNothing(ws);
+	});
+
+	test("R02 R03 R04 two of one name: a diff, an update, a leave", async (t) => {
+		const [a, own] = await enters(t, "u1", "A"), [b, both] = await enters(t, "u1", "B");
+		const joined = await nextDiff(a);
+
+		assert.deepEqual(joined.leaves, {});
+		assert.equal(alone(joined.joins, "u1").name, "B");
+		assert.deepEqual(both.u1.metas.map((meta) => meta.name).sort(), ["A", "B"]);
+		assert.ok(both.u1.metas.some((meta) => meta.phx_ref === own.u1.metas[0].phx_ref));
+
+		assert.deepEqual(await pushes(b, "2", "pupdate", { key: "u1", name: "B2" }), ["ok", {}]);
+		const changed = await nextDiff(a), after = alone(changed.joins, "u1");
+		assert.deepEqual(await nextDiff(b), changed);
+		assert.equal(after.name, "B2");
+		assert.equal(after.phx_ref_prev, alone(joined.joins, "u1").phx_ref);
+		assert.notEqual(after.phx_ref, after.phx_ref_prev);
+		assert.deepEqual(changed.leaves, joined.joins);
+
+		await asks(a, `["1","3","${TOPIC}","phx_leave",{}]`, `["1","3","${TOPIC}","phx_reply",${OK}]`, `["1","1","${TOPIC}","phx_close",{}]`);
+		const left = await nextDiff(b);
+		assert.deepEqual(left.joins, {});
+		assert.deepEqual(alone(left.leaves, "u1"), own.u1.metas[0]);
+		await hearsNothing(a, b);
+	});
+
+	test("R05 twice the same, and what was never there", async (t) => {
+		const [ws] = await enters(t, "u1", "A"), [other] = await enters(t);
+
+		assert.equal((await pushes(ws, "2", "ptrack", { key: "u1", name: "A" }))[0], "error");
+		assert.deepEqual(await pushes(ws, "3", "puntrack", { key: "unknown" }), ["ok", {}]);
+		assert.equal((await pushes(ws, "4", "pupdate", { key: "unknown", name: "X" }))[0], "error");
+		await hearsNothing(ws, other);
+	});
+
+	test("R05 an update that changes nothing is not told", async (t) => {
+		const [ws] = await enters(t, "u1", "A");
+
+		assert.deepEqual(await pushes(ws, "2", "pupdate", { key: "u1", name: "A" }), ["ok", {}]);
+		await hearsNothing(ws);
+	});
+
+	test("R06 a lost connection leaves in one diff", async (t) => {
+		const [a] = await enters(t, "u1", "A"), [b] = await enters(t);
+
+		assert.deepEqual(await pushes(a, "2", "ptrack", { key: "u2", name: "A" }), ["ok", {}]);
+		assert.equal(alone((await nextDiff(b)).joins, "u2").name, "A");
+		a.destroy();
+		const { joins: none, leaves } = await nextDiff(b);
+		assert.deepEqual(none, {});
+		assert.deepEqual(Object.keys(leaves).sort(), ["u1", "u2"]);
+		await hearsNothing(b);
+	});
+
+	test("R07 a join anew: the old one leaves, then the new one is there", async (t) => {
+		const [a, before] = await enters(t, "u1", "A"), [b, seen] = await enters(t);
+
+		a.json(["5", "5", TOPIC, "phx_join", { key: "u1", name: "A" }]);
+		await hears(a, `["1","1","${TOPIC}","phx_close",{}]`, `["5","5","${TOPIC}","phx_reply",${OK}]`);
+		const fresh = alone(await nextState(a, "5"), "u1");
+		assert.notEqual(fresh.phx_ref, alone(before, "u1").phx_ref);
+		const state = Presence.syncDiff(structuredClone(seen), await nextDiff(b));
+		assert.deepEqual(state, { u1: { metas: [fresh] } });
+		await hearsNothing(a, b);
+	});
+
+	for (const key of ["", "__proto__", "constructor", "k".repeat(257)])
+		test(`R: the key "${key.slice(0, 12)}" is not taken`, async (t) => {
+			const [ws] = await enters(t);
+
+			assert.deepEqual(await pushes(ws, "2", "ptrack", { key, name: "X" }), ["error", { reason: "EINVAL" }]);
+			await hearsNothing(ws);
+		});
+
+	test("R08 an observer that joins among 200", { timeout: 60_000 }, async (t) => {
+		const crowd = [], keys = (n) => Array.from({ length: n }, (_, i) => `u${i}`);
+		let state;
+
+		for (let i = 0; i < 200; i++)
+			crowd.push(await dial(t, daemon));
+		const observer = await dial(t, daemon);
+		crowd.forEach((ws, i) => {
+			ws.json(["1", "1", TOPIC, "phx_join", { key: `u${i}`, name: "x" }]);
+			if (i === 100)
+				observer.json(["1", "1", TOPIC, "phx_join", {}]);
+			/* Some are gone at once. */
+			if (i % 10 === 9)
+				ws.json(["1", "2", TOPIC, "phx_leave", {}]);
+		});
+		await hears(observer, `["1","1","${TOPIC}","phx_reply",${OK}]`);
+		await sleep(4 * WINDOWS);
+		const [, , , , list] = await observer.ask(["1", "9", TOPIC, "plist", {}]).then(async (first) => {
+			let message = first;
+
+			/* The algorithm of the client: a state, then diffs. */
+			while (message[3] !== "phx_reply") {
+				if (message[3] === "presence_state")
+					state = Presence.syncState(state ?? {}, message[4]);
+				else
+					state = Presence.syncDiff(state, message[4]);
+				message = await observer.nextMessage();
+			}
+			return message;
+		});
+		const wanted = keys(200).filter((_, i) => i % 10 !== 9).sort();
+		assert.equal(list.response.count, wanted.length);
+		assert.deepEqual(Object.keys(state).sort(), wanted);
+		assert.deepEqual(Object.entries(state).flatMap(([key, { metas }]) => metas.map((meta) => [key, meta])).sort(),
+			list.response.list.sort());
 	});
 });
 

@@ -26,6 +26,8 @@ struct fixture_route {
 struct fixture {
 	struct channel_ref *slow[SLOW_MAX];	/* by the number of its timer */
 	unsigned	    ticks;		/* `tick`s still to be pushed */
+	char		   *key;		/* of :pres*, until it has joined: as whom it is present */
+	char		   *meta;
 };
 
 /* Answers that wait for anyone's `settle`: they may outlive their channels, their connections even. */
@@ -74,11 +76,46 @@ topic_is(struct channel *ch, const char *name)
 	return slice_is(channel_capture(ch, "*"), name);
 }
 
+static bool
+topic_shows_presence(struct channel *ch)
+{
+	return slice_starts(channel_capture(ch, "*"), SLICE("pres"));
+}
+
+/* {"key":K,"name":N}: the caller frees both; NULL where there is no key. */
+static int
+presence_read(struct slice fields, char **key, char **meta)
+{
+	struct slice token = channel_json_member(fields, "key"), name = channel_json_member(fields, "name"), text;
+	char	     scratch[512];
+
+	*key = *meta = NULL;
+	if (token.p == NULL || channel_json_string(token, scratch, sizeof(scratch), &text) < 0)
+		return 0;
+	*key = strndup(text.p, text.n);
+	if (name.p == NULL)
+		*meta = strdup("{}");
+	else if (asprintf(meta, "{\"name\":%.*s}", SLICE_ARG(name)) < 0)
+		*meta = NULL;
+	return *key != NULL && *meta != NULL ? 0 : -ENOMEM;
+}
+
+static void
+presence_forget(struct fixture *f)
+{
+	free(f->key);
+	free(f->meta);
+	f->key = f->meta = NULL;
+}
+
 static int
 fixture_join(struct channel *ch, const struct channel_message *params)
 {
 	const struct fixture_route *r = channel_route_data(ch);
+	struct fixture		   *f = channel_state(ch);
 
+	if (topic_shows_presence(ch))
+		return presence_read(params->payload.bytes, &f->key, &f->meta);
 	if (topic_is(ch, "denied"))
 		return CHANNEL_REFUSED;
 	if (topic_is(ch, "crashjoin"))
@@ -99,6 +136,13 @@ fixture_join(struct channel *ch, const struct channel_message *params)
 static int
 fixture_joined(struct channel *ch)
 {
+	struct fixture *f = channel_state(ch);
+
+	if (topic_shows_presence(ch))
+		channel_watch(ch);
+	if (f->key != NULL)
+		channel_track(ch, slice_str(f->key), slice_str(f->meta));
+	presence_forget(f);
 	if (topic_is(ch, "greeting")) {
 		channel_push(ch, SLICE("after_push"), channel_json(SLICE("{\"n\":1}")));
 		channel_broadcast(ch, SLICE("after_bcast"), channel_json(SLICE("{\"n\":2}")));
@@ -321,6 +365,75 @@ on_binb(struct channel *ch, const struct channel_message *m)
 	return 0;
 }
 
+/* What the three make of {key, name}: {}, or their errno's name as an error. */
+static int
+presence_change(struct channel *ch, const struct channel_message *m,
+    int (*change)(struct channel *, struct slice key, struct slice meta))
+{
+	char *key, *meta;
+	int   r = presence_read(m->payload.bytes, &key, &meta);
+
+	if (r == 0)
+		r = key != NULL ? change(ch, slice_str(key), slice_str(meta)) : -EINVAL;
+	free(key);
+	free(meta);
+	if (r < 0)
+		channel_reply_reason(ch, strerrorname_np(-r));
+	else
+		channel_reply_ok(ch, channel_empty());
+	return 0;
+}
+
+static int
+on_ptrack(struct channel *ch, const struct channel_message *m)
+{
+	return presence_change(ch, m, channel_track);
+}
+
+static int
+on_pupdate(struct channel *ch, const struct channel_message *m)
+{
+	return presence_change(ch, m, channel_update);
+}
+
+static int
+untrack(struct channel *ch, struct slice key, struct slice meta)
+{
+	return channel_untrack(ch, key);
+}
+
+static int
+on_puntrack(struct channel *ch, const struct channel_message *m)
+{
+	return presence_change(ch, m, untrack);
+}
+
+static bool
+plist_add(void *arg, struct slice key, struct slice meta)
+{
+	struct buf *b = arg;
+
+	buf_add_str(b, b->n > sizeof("{\"list\":[") - 1 ? ",[" : "[");
+	channel_json_add(b, key);
+	buf_add_char(b, ',');
+	buf_add_slice(b, meta);
+	buf_add_char(b, ']');
+	return true;
+}
+
+/* The presences as the class sees them. */
+static int
+on_plist(struct channel *ch, const struct channel_message *m)
+{
+	autobuf struct buf b = { 0 };
+
+	buf_add_str(&b, "{\"list\":[");
+	channel_presences(ch, plist_add, &b);
+	buf_addf(&b, "],\"count\":%u}", channel_presence_count(ch));
+	channel_reply_ok(ch, channel_json(buf_slice(&b)));
+	return 0;
+}
+
 static const struct event {
 	const char	*name;
 	int	       (*handle)(struct channel *, const struct channel_message *);
@@ -346,6 +459,10 @@ static const struct event {
 	{ "whoami", on_whoami },
 	{ "bin", on_bin },
 	{ "binb", on_binb },
+	{ "ptrack", on_ptrack },
+	{ "pupdate", on_pupdate },
+	{ "puntrack", on_puntrack },
+	{ "plist", on_plist },
 };
 
 static int
@@ -416,6 +533,7 @@ fixture_leave(struct channel *ch, const char *why)
 	for (unsigned i = 0; i < SLOW_MAX; i++)
 		if (f->slow[i] != NULL)
 			channel_ref_reply(f->slow[i], false, channel_empty());
+	presence_forget(f);
 	snprintf(text, sizeof(text), "{\"why\":\"%s\"}", why);
 	if (r->tell)
 		channel_broadcast(ch, SLICE("left"), channel_json(slice_str(text)));
