@@ -82,6 +82,8 @@ struct redis *redis_free(struct redis *);
 void redis_add_script(struct redis *, struct redis_script *);
 bool redis_is_up(const struct redis *);
 bool redis_bus_is_up(const struct redis *);
+/* Why the last connection, or try to have one, ended; "" = none has. Borrowed until the next. */
+const char *redis_trouble(const struct redis *);
 
 /*
  * An answer, lent until the call returns; an error is a reply of type REDIS_REPLY_ERROR. NULL: the connection ended
