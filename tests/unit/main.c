@@ -13,6 +13,7 @@
 	X(auth) \
 	X(b64) \
 	X(batch) \
+	X(broker_redis) \
 	X(buf) \
 	X(census) \
 	X(channel) \
