@@ -19,6 +19,7 @@
 	X(channel) \
 	X(classes) \
 	X(clock) \
+	X(cluster_message) \
 	X(codec) \
 	X(config) \
 	X(deflate) \
@@ -39,6 +40,7 @@
 	X(map) \
 	X(master) \
 	X(mem) \
+	X(members) \
 	X(message) \
 	X(origin) \
 	X(outq) \
