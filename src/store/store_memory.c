@@ -131,7 +131,8 @@ shelf_open(struct store_memory *m, struct slice topic)
 		return shelf;
 	shelf = xmalloc(sizeof(*shelf) + topic.n);
 	to = shelf->text;
-	*shelf = (struct shelf){ .name = text_copy(&to, topic) };
+	*shelf = (struct shelf){ 0 };
+	shelf->name = text_copy(&to, topic);
 	map_put(&m->shelves, shelf);
 	list_append(&m->by_use, &shelf->in_store);
 	m->bytes += shelf_size(shelf);

@@ -209,9 +209,13 @@ is_object(struct slice text)
 	return n > 0 && type == JSON_OBJECT && json_blanks(slice_from(text, (size_t)n)) == text.n - (size_t)n;
 }
 
+/* As a message on the bus has to have one. */
 static bool
 is_event(struct slice text)
 {
+	for (size_t i = 0; i < text.n; i++)
+		if ((unsigned char)text.p[i] < 0x20 || text.p[i] == 0x7f)
+			return false;
 	return text.n > 0 && text.n <= WIRE_MAX_EVENT && utf8_valid(text);
 }
 

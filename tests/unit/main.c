@@ -54,6 +54,7 @@
 	X(routes) \
 	X(session) \
 	X(stats) \
+	X(store) \
 	X(stream) \
 	X(tls) \
 	X(token) \
