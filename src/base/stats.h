@@ -30,6 +30,9 @@
 	X(bus_in_total, counter, "messages received from the bus, our own included") \
 	X(bus_out_total, counter, "messages published on the bus") \
 	X(bus_malformed_total, counter, "messages of the bus dropped: malformed, or of a newer version") \
+	X(presence_deltas_in_total, counter, "presence changes received from other nodes") \
+	X(presence_deltas_out_total, counter, "presence changes written to Redis") \
+	X(presence_reads_total, counter, "presences of one node in one topic read from Redis") \
 	X(frames_out_total, counter, "frames queued for clients") \
 	X(bytes_in_total, counter, "bytes read from clients") \
 	X(bytes_out_total, counter, "bytes written to clients") \

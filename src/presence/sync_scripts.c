@@ -1,0 +1,102 @@
+/*
+ * Lua texts. Each touches the keys of one topic alone.
+ */
+#include "presence/sync_scripts.h"
+
+/*
+ * KEYS: our hash of the topic, the topic's set of nodes. ARGV: channel, delta's text, node, epoch, from, to, ms to
+ * live, "1" if nothing is left, number of words to set, those (field, value, …), then the fields to delete.
+ *
+ * Hash and delta never disagree: either both are there, or neither. A delta is written only on top of the very version
+ * that it starts from ("again": the caller writes the whole), a whole in place of anything but a later epoch's
+ * ("newer": our place is another's by now). An epoch in the future is no node's, and does not count.
+ */
+struct redis_script presence_write_script = {
+	.name = "presence write",
+	.text =
+	"local hash, set = KEYS[1], KEYS[2]\n"
+	"local node, epoch, from, to, ttl = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]\n"
+	"local at = redis.pcall('HMGET', hash, '@epoch', '@version')\n"
+	"if at.err then at = {} end\n"
+	"local theirs = tonumber(at[1] or 0) or 0\n"
+	"if theirs > tonumber(epoch) then\n"
+	"	local now = redis.call('TIME')\n"
+	"	if theirs <= now[1] * 1000 + now[2] / 1000 then return 'newer' end\n"
+	"end\n"
+	"if from == '0' then\n"
+	"	redis.call('DEL', hash)\n"
+	"elseif at[1] ~= epoch or at[2] ~= from then\n"
+	"	return 'again'\n"
+	"end\n"
+	"if ARGV[8] == '1' then\n"
+	"	redis.call('DEL', hash)\n"
+	"	redis.call('SREM', set, node)\n"
+	"else\n"
+	/* In slices, as the number of results that unpack() may give is bounded. */
+	"	local function each(command, first, last)\n"
+	"		for i = first, last, 1000 do\n"
+	"			redis.call(command, hash, unpack(ARGV, i, math.min(i + 999, last)))\n"
+	"		end\n"
+	"	end\n"
+	"	local sets = tonumber(ARGV[9])\n"
+	"	each('HSET', 10, 9 + sets)\n"
+	"	each('HDEL', 10 + sets, #ARGV)\n"
+	"	redis.call('HSET', hash, '@epoch', epoch, '@version', to)\n"
+	"	redis.call('PEXPIRE', hash, ttl)\n"
+	"	redis.call('SADD', set, node)\n"
+	"	redis.call('PEXPIRE', set, ttl)\n"
+	"end\n"
+	"redis.call('PUBLISH', ARGV[1], ARGV[2])\n"
+	"return 'ok'\n",
+};
+
+/*
+ * KEYS: the topic's set. Answers node, {field, value, …}, node, …: all replicas as of one moment. A node in the set
+ * without a hash is taken out of it: its hash has expired, and if it lives, it writes both again.
+ */
+struct redis_script presence_read_script = {
+	.name = "presence read",
+	.text =
+	"local out = {}\n"
+	"for _, node in ipairs(redis.call('SMEMBERS', KEYS[1])) do\n"
+	"	local fields = redis.pcall('HGETALL', KEYS[1] .. ':' .. node)\n"
+	"	if not fields.err and #fields == 0 then\n"
+	"		redis.call('SREM', KEYS[1], node)\n"
+	"	elseif not fields.err then\n"
+	"		out[#out + 1] = node\n"
+	"		out[#out + 1] = fields\n"
+	"	end\n"
+	"end\n"
+	"return out\n",
+};
+
+/*
+ * KEYS: our hash, the topic's set. ARGV: node, ms to live. Answers {epoch, version} of what is there; if it is there,
+ * it and its mention in the set live on.
+ */
+struct redis_script presence_refresh_script = {
+	.name = "presence refresh",
+	.text =
+	"local at = redis.pcall('HMGET', KEYS[1], '@epoch', '@version')\n"
+	"if at.err then return { false, false } end\n"
+	"if redis.call('PEXPIRE', KEYS[1], ARGV[2]) == 1 then\n"
+	"	redis.call('SADD', KEYS[2], ARGV[1])\n"
+	"	redis.call('PEXPIRE', KEYS[2], ARGV[2])\n"
+	"end\n"
+	"return at\n",
+};
+
+/*
+ * KEYS: a dead node's hash, the topic's set. ARGV: node, its epoch. "ok": nothing of that epoch or an earlier one is
+ * left there; "newer": the node is back, and what is there is not touched.
+ */
+struct redis_script presence_clean_script = {
+	.name = "presence clean",
+	.text =
+	"local at = redis.pcall('HGET', KEYS[1], '@epoch')\n"
+	"local theirs = type(at) == 'string' and tonumber(at) or 0\n"
+	"if theirs > tonumber(ARGV[2]) then return 'newer' end\n"
+	"redis.call('DEL', KEYS[1])\n"
+	"redis.call('SREM', KEYS[2], ARGV[1])\n"
+	"return 'ok'\n",
+};
