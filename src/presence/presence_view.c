@@ -1,0 +1,278 @@
+/*
+ * The map of one topic's presences, and the diff of a window: what changed twice within it has not changed.
+ */
+#include "presence/presence_view.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "wire/json.h"
+
+static struct slice
+key_name(const void *item)
+{
+	const struct presence_key *k = item;
+
+	return k->name;
+}
+
+static struct slice
+presence_name(const void *item)
+{
+	return presence_ref_text(item);
+}
+
+void
+presence_view_init(struct presence_view *v)
+{
+	*v = (struct presence_view){ .n_shown = 0 };
+	map_init(&v->keys, key_name);
+	map_init(&v->refs, presence_name);
+	list_init(&v->in_order);
+	list_init(&v->touched);
+}
+
+void
+presence_view_done(struct presence_view *v)
+{
+	list_each(l, &v->in_order) {
+		struct presence_key *k = list_entry(l, struct presence_key, in_keys);
+
+		list_each(m, &k->metas)
+			free(list_entry(m, struct presence, in_key));
+		free(k);
+	}
+	map_done(&v->keys);
+	map_done(&v->refs);
+}
+
+struct presence_key *
+presence_view_key(const struct presence_view *v, struct slice name)
+{
+	return map_get(&v->keys, name);
+}
+
+struct presence *
+presence_view_get(const struct presence_view *v, struct slice ref)
+{
+	return map_get(&v->refs, ref);
+}
+
+static struct presence_key *
+key_new(struct presence_view *v, struct slice name)
+{
+	const size_t	     token_len = json_quoted_len(name);
+	const bool	     plain = token_len == name.n + 2;
+	struct presence_key *k = xmalloc(sizeof(*k) + token_len + (plain ? 0 : name.n));
+
+	/* The token of a name without escapes holds the name. */
+	*k = (struct presence_key){ .token = { k->text, token_len }, .name = { k->text + (plain ? 1 : token_len), name.n } };
+	if (!plain)
+		memcpy(k->text + token_len, name.p, name.n);
+	json_quote_to(k->text, name);
+	list_init(&k->metas);
+	list_append(&v->in_order, &k->in_keys);
+	map_put(&v->keys, k);
+	return k;
+}
+
+static void
+key_reap(struct presence_view *v, struct presence_key *k)
+{
+	if (!list_empty(&k->metas) || !list_empty(&k->in_touched))
+		return;
+	map_del(&v->keys, k->name);
+	list_remove(&k->in_keys);
+	free(k);
+}
+
+static void
+key_touch(struct presence_view *v, struct presence_key *k)
+{
+	if (list_empty(&k->in_touched))
+		list_append(&v->touched, &k->in_touched);
+}
+
+struct presence *
+presence_view_add(struct presence_view *v, struct slice key, struct slice ref, struct slice meta)
+{
+	struct presence_key *k = presence_view_key(v, key);
+	struct presence	    *p = xmalloc(sizeof(*p) + ref.n + meta.n);
+
+	assert(ref.n <= UINT8_MAX && meta.n <= UINT32_MAX);
+	if (k == NULL)
+		k = key_new(v, key);
+	*p = (struct presence){ .key = k, .refs = 1, .ref_len = (uint8_t)ref.n, .meta_len = (uint32_t)meta.n };
+	memcpy(p->text, ref.p, ref.n);
+	memcpy(p->text + ref.n, meta.p, meta.n);
+	list_append(&k->metas, &p->in_key);
+	map_put(&v->refs, p);
+	return p;
+}
+
+struct presence *
+presence_ref(struct presence *p)
+{
+	p->refs++;
+	return p;
+}
+
+struct presence *
+presence_unref(struct presence_view *v, struct presence *p)
+{
+	struct presence_key *k;
+
+	if (p == NULL || --p->refs > 0)
+		return NULL;
+	assert(p->holders == 0 && !p->shown);
+	k = p->key;
+	map_del(&v->refs, presence_ref_text(p));
+	list_remove(&p->in_key);
+	free(p);
+	key_reap(v, k);
+	return NULL;
+}
+
+void
+presence_hold(struct presence_view *v, struct presence *p, bool lingers)
+{
+	p->lingering += lingers;
+	if (p->holders++ > 0)
+		return;
+	p->key->n++;
+	key_touch(v, p->key);
+}
+
+void
+presence_release(struct presence_view *v, struct presence *p, bool lingers)
+{
+	assert(p->holders > 0 && p->lingering >= lingers);
+	p->lingering -= lingers;
+	if (--p->holders > 0)
+		return;
+	p->key->n--;
+	key_touch(v, p->key);
+}
+
+struct presence *
+presence_lingering(const struct presence_key *k)
+{
+	list_each(l, &k->metas) {
+		struct presence *p = list_entry(l, struct presence, in_key);
+
+		if (p->holders > 0 && p->lingering == p->holders)
+			return p;
+	}
+	return NULL;
+}
+
+/* Adds {"metas":[…]} of a key, one meta at a time. */
+struct metas {
+	struct buf	*out;		/* NULL = nobody reads it */
+	unsigned	 n;		/* of this key so far */
+};
+
+static void
+metas_add(struct metas *m, const struct presence *p)
+{
+	if (m->out == NULL)
+		return;
+	if (m->n++ > 0) {
+		buf_add_char(m->out, ',');
+	} else {
+		if (m->out->n > 0 && m->out->p[m->out->n - 1] != '{')
+			buf_add_char(m->out, ',');
+		buf_add_slice(m->out, p->key->token);
+		buf_add_str(m->out, ":{\"metas\":[");
+	}
+	buf_add_slice(m->out, presence_meta(p));
+}
+
+static void
+metas_end(struct metas *m)
+{
+	if (m->n > 0)
+		buf_add_str(m->out, "]}");
+}
+
+static bool
+presence_settle(struct presence_view *v, struct presence *p, struct metas *joins, struct metas *leaves)
+{
+	if (p->shown == (p->holders > 0))
+		return false;
+	p->shown = !p->shown;
+	if (p->shown) {
+		presence_ref(p);
+		p->key->n_shown++;
+		metas_add(joins, p);
+	} else {
+		p->key->n_shown--;
+		metas_add(leaves, p);
+		presence_unref(v, p);
+	}
+	return true;
+}
+
+static bool
+key_settle(struct presence_view *v, struct presence_key *k, struct buf *joins, struct buf *leaves)
+{
+	const bool   was_shown = k->n_shown > 0;
+	struct metas j = { .out = joins }, l = { .out = leaves };
+	bool	     changed = false;
+
+	list_each(m, &k->metas)
+		changed |= presence_settle(v, list_entry(m, struct presence, in_key), &j, &l);
+	metas_end(&j);
+	metas_end(&l);
+	v->n_shown += (k->n_shown > 0) - was_shown;
+	return changed;
+}
+
+bool
+presence_view_settle(struct presence_view *v, struct buf *diff)
+{
+	autobuf struct buf leaves = { 0 };
+	struct list	  *l;
+	bool		   changed = false;
+
+	if (diff != NULL)
+		buf_add_str(diff, "{\"joins\":{");
+	while (!list_empty(&v->touched)) {
+		struct presence_key *k;
+
+		/* In the list until it is done: so it is not freed with its last meta. */
+		l = v->touched.next;
+		k = list_entry(l, struct presence_key, in_touched);
+		changed |= key_settle(v, k, diff, diff != NULL ? &leaves : NULL);
+		list_remove(l);
+		key_reap(v, k);
+	}
+	if (diff == NULL)
+		return changed;
+	buf_add_str(diff, "},\"leaves\":{");
+	buf_add_slice(diff, buf_slice(&leaves));
+	buf_add_str(diff, "}}");
+	return changed;
+}
+
+void
+presence_view_state(const struct presence_view *v, struct buf *out)
+{
+	buf_add_char(out, '{');
+	list_each(l, &v->in_order) {
+		const struct presence_key *k = list_entry(l, const struct presence_key, in_keys);
+		struct metas		   metas = { .out = out };
+
+		if (k->n_shown == 0)
+			continue;
+		list_each(m, &k->metas) {
+			const struct presence *p = list_entry(m, const struct presence, in_key);
+
+			if (p->shown)
+				metas_add(&metas, p);
+		}
+		metas_end(&metas);
+	}
+	buf_add_char(out, '}');
+}

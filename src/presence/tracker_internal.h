@@ -1,0 +1,123 @@
+/*
+ * What the tracker's files share: tracker.c (topics, members, what they track), tracker_window.c (what is told, to
+ * clients and to Redis), tracker_nodes.c (what the other nodes hold).
+ */
+#ifndef PRESENCE_TRACKER_INTERNAL_H
+#define PRESENCE_TRACKER_INTERNAL_H
+
+#include "presence/replica.h"
+#include "presence/tracker.h"
+
+enum node_state {
+	NODE_UNKNOWN,	/* heard of in a topic only: what it holds is kept, and not seen */
+	NODE_UP,
+	NODE_DOWN
+};
+
+struct presence_node {
+	struct slice	name;
+	struct list	in_tracker;
+	enum node_state	state;
+	uint64_t	epoch;		/* the newest that the cluster told of; of a dead node, the one that died */
+	char		text[];
+};
+
+/* Another node's replica of a topic. */
+struct remote {
+	struct list		in_topic;
+	struct presence_topic  *topic;
+	struct presence_node   *node;
+	struct replica		replica;
+	uint64_t		heard_epoch;	/* there is at least this to be read */
+	uint64_t		heard_version;
+	bool			asked;		/* sync->read is under way */
+	bool			again;		/* what was read was less than what was heard, once */
+	bool			missing;	/* there was no hash: `retry` reads again before we believe that */
+	struct timer		retry;
+};
+
+/* An own presence whose client went without a word. */
+struct presence_linger {
+	struct timer		timer;
+	struct presence_topic  *topic;
+	struct presence	       *presence;
+};
+
+struct presence_member {
+	struct presence_topic  *topic;
+	struct subscriber      *sub;		/* borrowed */
+	struct slice		join_ref;	/* borrowed */
+	struct list		in_topic;
+	struct list		in_newcomers;	/* presence_state is owed */
+	struct list		owned;		/* struct presence */
+};
+
+struct presence_topic {
+	struct slice		name;
+	struct tracker	       *tracker;
+	struct list		in_tracker;
+	struct list		members;
+	struct list		newcomers;
+	unsigned		n_members;
+	unsigned		n_newcomers;
+	struct presence_view	view;
+	struct replica		own;		/* its version is that of the last write */
+	struct presence	      **dirty;		/* what changed in it since, a reference each */
+	unsigned		n_dirty;
+	unsigned		cap_dirty;
+	bool			whole;		/* the next write is from 0 */
+	bool			loading;	/* no states before `load`, or tracker_loaded() */
+	struct list		remotes;
+	struct timer		window;
+	struct timer		load;
+	char			text[];
+};
+
+struct tracker {
+	struct loop	       *loop;
+	struct pubsub	       *pubsub;
+	struct tracker_options	options;
+	const struct tracker_sync *sync;
+	void		       *arg;
+	struct slice		node;
+	struct map		topics;
+	struct list		in_turn;	/* topics, in the order of the audit */
+	struct map		nodes_by_name;
+	struct list		nodes;
+	uint64_t		epoch;
+	uint64_t		version;	/* the newest of all our topics */
+	char			text[];
+};
+
+struct presence_topic *tracker_topic(const struct tracker *, struct slice name);
+/* When nothing holds it any more. */
+void topic_free(struct presence_topic *);
+
+/* In our own replica, at the next write: it is there (lingering or not), or no more. */
+void own_put(struct presence_topic *, struct presence *, bool lingers);
+void own_del(struct presence_topic *, struct presence *);
+/* The same client under a new ref, as another node's client has the old one, too. */
+void own_rename(struct presence_topic *, struct presence *);
+
+/* tracker_window.c: something changed, or somebody came or went: the window begins, unless one runs. */
+void topic_touch(struct presence_topic *);
+/* What can be told is told at the end of this turn. */
+void topic_hurry(struct presence_topic *);
+void topic_on_window(struct timer *, uint64_t now_ms);
+/* What changed in our own replica, or all of it, to Redis. */
+void topic_write(struct presence_topic *);
+void topic_write_whole(struct presence_topic *);
+
+/* tracker_nodes.c */
+void remote_free(struct remote *);
+
+/* presence_meta.c: keys and metas as classes give them. 0, -EINVAL. */
+int presence_check_key(struct slice key);
+/* Adds the members without phx_ref and phx_ref_prev, and without braces. 0, -EINVAL, -E2BIG. */
+int presence_meta_members(struct slice meta, struct buf *out);
+/* Composes the meta. prev empty = none. */
+void presence_meta_write(struct buf *out, struct slice members, struct slice ref, struct slice prev);
+/* Its phx_ref_prev; empty = none. */
+struct slice presence_meta_prev(struct slice meta);
+
+#endif

@@ -1,0 +1,480 @@
+/*
+ * What the other nodes hold: their deltas, what is read of them, and whether they are up.
+ */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "presence/tracker_internal.h"
+
+#define RETRY_MS	2500	/* two heartbeats and a half: by then a node that lives has written its hash again */
+
+static struct presence_node *
+node_find(const struct tracker *tr, struct slice name)
+{
+	return map_get(&tr->nodes_by_name, name);
+}
+
+static struct presence_node *
+node_get(struct tracker *tr, struct slice name)
+{
+	struct presence_node *n = node_find(tr, name);
+
+	if (n != NULL)
+		return n;
+	n = xmalloc(sizeof(*n) + name.n);
+	*n = (struct presence_node){ .name = { n->text, name.n } };
+	memcpy(n->text, name.p, name.n);
+	map_put(&tr->nodes_by_name, n);
+	list_append(&tr->nodes, &n->in_tracker);
+	return n;
+}
+
+/* Of a node that is down, all that is not newer than its death is of no interest. */
+static bool
+node_is_dead(const struct presence_node *n, uint64_t epoch)
+{
+	return n->state == NODE_DOWN && epoch <= n->epoch;
+}
+
+static void
+tracker_ask(const struct tracker *tr, const struct presence_topic *t, const struct presence_node *n)
+{
+	if (tr->sync != NULL && tr->sync->read != NULL)
+		tr->sync->read(tr->arg, t->name, n->name);
+}
+
+static void
+remote_ask(struct remote *r)
+{
+	r->asked = true;
+	tracker_ask(r->topic->tracker, r->topic, r->node);
+}
+
+/* There is something newer than what we know: it is read, if that is not under way. */
+static void
+remote_heard(struct remote *r, uint64_t epoch, uint64_t version)
+{
+	if (!replica_is_older(&r->replica, epoch, version))
+		return;
+	if (epoch > r->heard_epoch || (epoch == r->heard_epoch && version > r->heard_version)) {
+		r->heard_epoch = epoch;
+		r->heard_version = version;
+		r->again = false;
+	}
+	if (!r->asked)
+		remote_ask(r);
+}
+
+static void
+remote_on_retry(struct timer *timer, uint64_t now_ms)
+{
+	remote_ask(container_of(timer, struct remote, retry));
+}
+
+static struct remote *
+remote_find(const struct presence_topic *t, const struct presence_node *n)
+{
+	list_each(l, &t->remotes) {
+		struct remote *r = list_entry(l, struct remote, in_topic);
+
+		if (r->node == n)
+			return r;
+	}
+	return NULL;
+}
+
+static struct remote *
+remote_get(struct presence_topic *t, struct presence_node *n)
+{
+	struct remote *r = remote_find(t, n);
+
+	if (r != NULL)
+		return r;
+	r = xmalloc(sizeof(*r));
+	*r = (struct remote){ .topic = t, .node = n, .retry.fire = remote_on_retry };
+	replica_init(&r->replica, &t->view, n->state == NODE_UP);
+	list_append(&t->remotes, &r->in_topic);
+	return r;
+}
+
+void
+remote_free(struct remote *r)
+{
+	timer_stop(&r->retry);
+	replica_done(&r->replica);
+	list_remove(&r->in_topic);
+	free(r);
+}
+
+static void
+remote_is_there(struct remote *r)
+{
+	r->missing = false;
+	timer_stop(&r->retry);
+}
+
+/* What others hold may begin a window of our own. */
+static void
+topic_touch_if_changed(struct presence_topic *t)
+{
+	if (!list_empty(&t->view.touched) || t->n_dirty > 0)
+		topic_touch(t);
+}
+
+static int
+slice_cmp(struct slice a, struct slice b)
+{
+	const size_t n = a.n < b.n ? a.n : b.n;
+	const int    r = memcmp(a.p, b.p, n);
+
+	return r != 0 ? r : (a.n > b.n) - (a.n < b.n);
+}
+
+/*
+ * A node that is up holds this presence: it may have taken it over from us. Where both have a client for it, as both
+ * took it over from a third at once, one of them gives way.
+ */
+static void
+remote_took(struct remote *r, struct presence *p)
+{
+	struct presence_topic *t = r->topic;
+	struct presence	      *prev;
+
+	if (p->linger != NULL)
+		own_del(t, p);
+	else if (p->owner != NULL && slice_cmp(t->tracker->node, r->node->name) > 0)
+		own_rename(t, p);
+	if (t->own.lingering.n == 0)
+		return;
+	prev = presence_view_get(&t->view, presence_meta_prev(presence_meta(p)));
+	if (prev != NULL && prev->linger != NULL)
+		own_del(t, prev);
+}
+
+static void
+remote_put(struct remote *r, const struct presence_item *item)
+{
+	struct presence_view *v = &r->topic->view;
+	struct presence	     *p = presence_view_get(v, item->ref);
+
+	if (item->key.n == 0 || item->ref.n == 0 || item->ref.n > UINT8_MAX)
+		return;
+	if (p == NULL)
+		p = presence_view_add(v, item->key, item->ref, item->meta);
+	else if (slice_eq(p->key->name, item->key))
+		presence_ref(p);
+	else
+		return;
+	replica_put(&r->replica, p, item->lingers);
+	if (r->replica.visible && !item->lingers)
+		remote_took(r, p);
+	presence_unref(v, p);
+}
+
+static void
+remote_change(struct remote *r, const struct presence_delta *d)
+{
+	for (unsigned i = 0; i < d->n_put; i++)
+		remote_put(r, &d->put[i]);
+	for (unsigned i = 0; i < d->n_gone; i++) {
+		struct presence *p = presence_view_get(&r->topic->view, d->gone[i].ref);
+
+		if (p != NULL)
+			replica_del(&r->replica, p);
+	}
+	r->replica.version = d->to;
+}
+
+/* All that it holds. What it held before goes last: so what is in both never went. */
+static void
+remote_replace(struct remote *r, uint64_t epoch, uint64_t version, const struct presence_item *items, unsigned n)
+{
+	struct replica old = r->replica;
+
+	replica_init(&r->replica, old.view, old.visible);
+	r->replica.epoch = epoch;
+	r->replica.version = version;
+	for (unsigned i = 0; i < n; i++)
+		remote_put(r, &items[i]);
+	replica_done(&old);
+}
+
+void
+tracker_delta(struct tracker *tr, struct slice topic, struct slice node, uint64_t epoch, const struct presence_delta *d)
+{
+	struct presence_topic *t = tracker_topic(tr, topic);
+	struct presence_node  *n;
+	struct remote	      *r;
+
+	if (t == NULL || slice_eq(node, tr->node))
+		return;
+	n = node_get(tr, node);
+	if (node_is_dead(n, epoch))
+		return;
+	r = remote_get(t, n);
+	if (!replica_is_older(&r->replica, epoch, d->to))
+		return;
+	if (d->from == 0 || d->empty)
+		remote_replace(r, epoch, d->to, d->put, d->n_put);
+	else if (epoch == r->replica.epoch && d->from == r->replica.version)
+		remote_change(r, d);
+	else {
+		remote_heard(r, epoch, d->to);
+		return;
+	}
+	remote_is_there(r);
+	topic_touch_if_changed(t);
+}
+
+/*
+ * There is no hash. If the node lives, under the epoch of what we have, then Redis may have been emptied: its owner will
+ * know soon.
+ */
+static void
+remote_is_missing(struct remote *r)
+{
+	const bool lives = r->node->state == NODE_UP && r->node->epoch <= r->replica.epoch;
+
+	if (r->replica.items.n == 0 || timer_is_set(&r->retry))
+		return;
+	if (lives && !r->missing) {
+		r->missing = true;
+		loop_timer(r->topic->tracker->loop, &r->retry, r->topic->tracker->loop->now + RETRY_MS);
+		return;
+	}
+	r->missing = false;
+	replica_clear(&r->replica);
+}
+
+/* Less than what was heard of: it is read once more, then believed. */
+static void
+remote_check_heard(struct remote *r)
+{
+	if (!replica_is_older(&r->replica, r->heard_epoch, r->heard_version) || timer_is_set(&r->retry))
+		return;
+	if (r->again) {
+		r->heard_epoch = r->replica.epoch;
+		r->heard_version = r->replica.version;
+	} else {
+		r->again = true;
+		remote_ask(r);
+	}
+}
+
+void
+tracker_read(struct tracker *tr, struct slice topic, struct slice node, uint64_t epoch, uint64_t version,
+    const struct presence_item *items, unsigned n_items)
+{
+	struct presence_topic *t = tracker_topic(tr, topic);
+	struct presence_node  *n;
+	struct remote	      *r;
+	const bool	       missing = version == 0 && n_items == 0;
+
+	if (t == NULL || slice_eq(node, tr->node))
+		return;
+	n = node_get(tr, node);
+	r = missing ? remote_find(t, n) : remote_get(t, n);
+	if (r == NULL || (!missing && node_is_dead(n, epoch)))
+		return;
+	r->asked = false;
+	if (missing) {
+		remote_is_missing(r);
+	} else if (!replica_is_older(&(struct replica){ .epoch = epoch, .version = version }, r->replica.epoch, r->replica.version)) {
+		remote_replace(r, epoch, version, items, n_items);
+		remote_is_there(r);
+	}
+	remote_check_heard(r);
+	topic_touch_if_changed(t);
+}
+
+static bool
+is_named(struct slice name, const struct slice *names, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (slice_eq(names[i], name))
+			return true;
+	return false;
+}
+
+void
+tracker_loaded(struct tracker *tr, struct slice topic, const struct slice *nodes, unsigned n)
+{
+	struct presence_topic *t = tracker_topic(tr, topic);
+
+	if (t == NULL)
+		return;
+	list_each(l, &t->remotes) {
+		struct remote *r = list_entry(l, struct remote, in_topic);
+
+		if (!is_named(r->node->name, nodes, n))
+			remote_is_missing(r);
+	}
+	topic_touch_if_changed(t);
+	if (!t->loading)
+		return;
+	t->loading = false;
+	timer_stop(&t->load);
+	if (!timer_is_set(&t->window))
+		topic_hurry(t);
+}
+
+void
+tracker_heard(struct tracker *tr, struct slice topic, struct slice node, uint64_t epoch, uint64_t version)
+{
+	struct presence_topic *t = tracker_topic(tr, topic);
+	struct presence_node  *n;
+
+	if (t == NULL || slice_eq(node, tr->node))
+		return;
+	n = node_get(tr, node);
+	if (!node_is_dead(n, epoch))
+		remote_heard(remote_get(t, n), epoch, version);
+}
+
+static void
+remote_show(struct remote *r)
+{
+	struct presence *p;
+	size_t		 at = 0;
+
+	if (r->replica.visible)
+		return;
+	replica_show(&r->replica, true);
+	while ((p = map_next(&r->replica.items, &at)) != NULL)
+		if (!replica_lingers(&r->replica, p))
+			remote_took(r, p);
+}
+
+/* `back`: it was down. What it wrote since then we may have, or not. */
+static void
+topic_node_up(struct presence_topic *t, struct presence_node *n, bool back)
+{
+	struct remote *r = remote_find(t, n);
+
+	if (r != NULL)
+		remote_show(r);
+	if (r != NULL && r->replica.epoch < n->epoch)
+		remote_ask(r);
+	else if (r == NULL && back)
+		tracker_ask(t->tracker, t, n);
+}
+
+static void
+topic_node_down(struct presence_topic *t, struct presence_node *n)
+{
+	struct remote *r = remote_find(t, n);
+
+	if (r == NULL)
+		return;
+	if (node_is_dead(n, r->replica.epoch))
+		remote_free(r);
+	else
+		replica_show(&r->replica, false);
+}
+
+void
+tracker_node(struct tracker *tr, struct slice node, uint64_t epoch, bool up)
+{
+	struct presence_node *n;
+	bool		      back;
+
+	if (slice_eq(node, tr->node))
+		return;
+	n = node_get(tr, node);
+	/* News of an older life, after those of a younger one. */
+	if (epoch < n->epoch)
+		return;
+	back = n->state == NODE_DOWN;
+	n->state = up ? NODE_UP : NODE_DOWN;
+	n->epoch = epoch;
+	list_each(l, &tr->in_turn) {
+		struct presence_topic *t = list_entry(l, struct presence_topic, in_tracker);
+
+		if (up)
+			topic_node_up(t, n, back);
+		else
+			topic_node_down(t, n);
+		topic_touch_if_changed(t);
+	}
+}
+
+void
+tracker_rewrite(struct tracker *tr, uint64_t epoch)
+{
+	tr->epoch = epoch;
+	list_each(l, &tr->in_turn) {
+		struct presence_topic *t = list_entry(l, struct presence_topic, in_tracker);
+
+		if (t->own.items.n > 0 || !t->whole)
+			topic_write_whole(t);
+	}
+}
+
+void
+tracker_rewrite_topic(struct tracker *tr, struct slice topic)
+{
+	struct presence_topic *t = tracker_topic(tr, topic);
+	struct presence_delta  nothing = { .empty = true };
+
+	if (t != NULL) {
+		topic_write_whole(t);
+		return;
+	}
+	nothing.to = ++tr->version;
+	if (tr->sync != NULL && tr->sync->write != NULL)
+		tr->sync->write(tr->arg, topic, &nothing);
+}
+
+static void
+topic_resync(struct presence_topic *t)
+{
+	list_each(l, &t->tracker->nodes) {
+		struct presence_node *n = list_entry(l, struct presence_node, in_tracker);
+		struct remote	     *r = remote_find(t, n);
+
+		if (r != NULL)
+			remote_ask(r);
+		else if (n->state == NODE_UP)
+			tracker_ask(t->tracker, t, n);
+	}
+}
+
+void
+tracker_resync(struct tracker *tr)
+{
+	list_each(l, &tr->in_turn)
+		topic_resync(list_entry(l, struct presence_topic, in_tracker));
+}
+
+/* What of it there is to be found in Redis. */
+static uint64_t
+replica_stored(const struct replica *r)
+{
+	return r->items.n > 0 ? r->version : 0;
+}
+
+static unsigned
+topic_audit(struct presence_topic *t, tracker_audit_fn *fn, void *arg)
+{
+	unsigned n = 1;
+
+	fn(arg, t->name, SLICE(""), t->tracker->epoch, replica_stored(&t->own));
+	list_each(l, &t->remotes) {
+		const struct remote *r = list_entry(l, const struct remote, in_topic);
+
+		fn(arg, t->name, r->node->name, r->replica.epoch, replica_stored(&r->replica));
+		n++;
+	}
+	return n;
+}
+
+void
+tracker_audit(struct tracker *tr, unsigned n, tracker_audit_fn *fn, void *arg)
+{
+	for (size_t left = tr->topics.n, done = 0; left > 0 && done < n; left--) {
+		struct list *l = list_take_link(&tr->in_turn);
+
+		list_append(&tr->in_turn, l);
+		done += topic_audit(list_entry(l, struct presence_topic, in_tracker), fn, arg);
+	}
+}

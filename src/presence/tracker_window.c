@@ -1,0 +1,229 @@
+/*
+ * The window of a topic: at its end Redis gets what changed in our replica, clients get one diff, newcomers the state.
+ */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "presence/tracker_internal.h"
+
+#define STRETCH_US	20	/* of the window, for each local subscriber */
+
+void
+topic_touch(struct presence_topic *t)
+{
+	const struct tracker *tr = t->tracker;
+
+	if (timer_is_set(&t->window))
+		return;
+	loop_timer(tr->loop, &t->window, tr->loop->now + tr->options.window_ms + (uint64_t)t->n_members * STRETCH_US / 1000);
+}
+
+void
+topic_hurry(struct presence_topic *t)
+{
+	if (t->n_newcomers > 0)
+		loop_timer(t->tracker->loop, &t->window, t->tracker->loop->now);
+}
+
+static struct presence_item
+item_of(const struct presence *p, bool lingers)
+{
+	return (struct presence_item){
+		.key = p->key->name, .ref = presence_ref_text(p), .meta = presence_meta(p), .lingers = lingers,
+	};
+}
+
+/* What changed twice since the last write has not changed. */
+static void
+delta_changes(const struct presence_topic *t, struct presence_delta *d, struct presence_item *put, struct presence_item *gone)
+{
+	for (unsigned i = 0; i < t->n_dirty; i++) {
+		const struct presence *p = t->dirty[i];
+
+		if (p->own)
+			put[d->n_put++] = item_of(p, replica_lingers(&t->own, p));
+		else if (p->written)
+			gone[d->n_gone++] = (struct presence_item){ .key = p->key->name, .ref = presence_ref_text(p) };
+	}
+}
+
+static void
+delta_all(const struct presence_topic *t, struct presence_delta *d, struct presence_item *put)
+{
+	const struct presence *p;
+	size_t		       at = 0;
+
+	while ((p = map_next(&t->own.items, &at)) != NULL)
+		put[d->n_put++] = item_of(p, replica_lingers(&t->own, p));
+}
+
+/* Sends it, under the next version. */
+static void
+topic_send(struct presence_topic *t, struct presence_delta *d)
+{
+	struct tracker *tr = t->tracker;
+
+	d->to = ++tr->version;
+	d->empty = t->own.items.n == 0;
+	t->own.version = d->to;
+	t->whole = d->empty;
+	if (tr->sync != NULL && tr->sync->write != NULL)
+		tr->sync->write(tr->arg, t->name, d);
+}
+
+static void
+topic_clean(struct presence_topic *t)
+{
+	for (unsigned i = 0; i < t->n_dirty; i++) {
+		struct presence *p = t->dirty[i];
+
+		p->written = p->own;
+		p->dirty = false;
+		presence_unref(&t->view, p);
+	}
+	free(t->dirty);
+	t->dirty = NULL;
+	t->n_dirty = t->cap_dirty = 0;
+}
+
+void
+topic_write_whole(struct presence_topic *t)
+{
+	autofree struct presence_item *put = xmalloc((t->own.items.n + 1) * sizeof(*put));
+	struct presence_delta	       d = { .put = put };
+
+	delta_all(t, &d, put);
+	topic_send(t, &d);
+	topic_clean(t);
+}
+
+void
+topic_write(struct presence_topic *t)
+{
+	autofree struct presence_item *put = NULL, *gone = NULL;
+	struct presence_delta	       d = { .from = t->own.version };
+
+	if (t->n_dirty == 0)
+		return;
+	if (t->whole && t->own.items.n > 0) {
+		topic_write_whole(t);
+		return;
+	}
+	put = xmalloc(t->n_dirty * sizeof(*put));
+	gone = xmalloc(t->n_dirty * sizeof(*gone));
+	d.put = put;
+	d.gone = gone;
+	delta_changes(t, &d, put, gone);
+	if (d.n_put > 0 || d.n_gone > 0)
+		topic_send(t, &d);
+	topic_clean(t);
+}
+
+/* Does this member hear its topic still? */
+static bool
+member_hears(const struct presence_member *m)
+{
+	return m->sub->topic != NULL && !m->sub->deaf;
+}
+
+/* Those that have not had their state, in an array; returns how many. */
+static unsigned
+newcomers_who_hear(const struct presence_topic *t, struct subscriber **subs)
+{
+	unsigned n = 0;
+
+	list_each(l, &t->newcomers) {
+		const struct presence_member *m = list_entry(l, const struct presence_member, in_newcomers);
+
+		if (member_hears(m))
+			subs[n++] = m->sub;
+	}
+	return n;
+}
+
+/* One diff to all who have their state: the others will find it there. */
+static void
+topic_tell(struct presence_topic *t)
+{
+	struct hub		   *hub = &t->tracker->pubsub->hub;
+	struct topic		   *to = hub_topic(hub, t->name);
+	autofree struct subscriber **spared = xmalloc((t->n_newcomers + 1) * sizeof(struct subscriber *));
+	const unsigned		    n_spared = newcomers_who_hear(t, spared);
+	const bool		    heard = to != NULL && to->n > n_spared;
+	autobuf struct buf	    diff = { 0 };
+	struct message		    m = { .kind = MESSAGE_BROADCAST, .event = SLICE("presence_diff") };
+
+	if (!presence_view_settle(&t->view, heard ? &diff : NULL) || !heard)
+		return;
+	m.topic_token = to->token;
+	m.payload = buf_slice(&diff);
+	hub_deliver_sparing(hub, to, &m, spared, n_spared);
+	message_done(&m);
+}
+
+static int
+by_join_ref(const void *a, const void *b)
+{
+	const struct presence_member *const *x = a, *const *y = b;
+	const struct slice		     left = (*x)->join_ref, right = (*y)->join_ref;
+	const size_t			     n = left.n < right.n ? left.n : right.n;
+	const int			     r = n > 0 ? memcmp(left.p, right.p, n) : 0;
+
+	return r != 0 ? r : (left.n > right.n) - (left.n < right.n);
+}
+
+/* Takes them off the list, ordered so that those who get the same frame follow each other. */
+static unsigned
+take_newcomers(struct presence_topic *t, struct presence_member **members)
+{
+	struct list *l;
+	unsigned     n = 0;
+
+	while ((l = list_take_link(&t->newcomers)) != NULL)
+		members[n++] = list_entry(l, struct presence_member, in_newcomers);
+	t->n_newcomers = 0;
+	qsort(members, n, sizeof(struct presence_member *), by_join_ref);
+	return n;
+}
+
+/* The state to those who wait for it: composed once, and encoded once for all of one join_ref. */
+static void
+topic_welcome(struct presence_topic *t)
+{
+	struct hub			*hub = &t->tracker->pubsub->hub;
+	autofree struct presence_member **members = NULL;
+	autobuf struct buf		 state = { 0 };
+	struct message			 m = { .kind = MESSAGE_PUSH, .event = SLICE("presence_state") };
+	unsigned			 n;
+
+	if (t->n_newcomers == 0)
+		return;
+	presence_view_state(&t->view, &state);
+	m.payload = buf_slice(&state);
+	members = xmalloc(t->n_newcomers * sizeof(struct presence_member *));
+	n = take_newcomers(t, members);
+	for (unsigned i = 0; i < n; i++) {
+		if (!member_hears(members[i]))
+			continue;
+		if (!slice_eq(m.join_ref, members[i]->join_ref))
+			message_done(&m);
+		m.join_ref = members[i]->join_ref;
+		m.topic_token = members[i]->sub->topic->token;
+		hub_send(hub, members[i]->sub->out, members[i]->sub->codec, &m);
+	}
+	loop_worked(t->tracker->loop, n);
+	message_done(&m);
+}
+
+void
+topic_on_window(struct timer *timer, uint64_t now_ms)
+{
+	struct presence_topic *t = container_of(timer, struct presence_topic, window);
+
+	topic_write(t);
+	topic_tell(t);
+	if (!t->loading)
+		topic_welcome(t);
+	if (t->n_members == 0 && t->own.items.n == 0 && !timer_is_set(&t->window))
+		topic_free(t);
+}
