@@ -275,3 +275,12 @@ hub_send(struct hub *h, struct outq *out, const struct codec *codec, struct mess
 	hub_queue(h, out, f);
 	return true;
 }
+
+void
+hub_deliver_to(struct hub *h, struct subscriber *who, struct message *m)
+{
+	if (who->intercepts != NULL && hub_intercepts(who, m->event))
+		h->on_intercept(who, m->event, m);
+	else
+		hub_send(h, who->out, who->codec, m);
+}

@@ -252,6 +252,28 @@ START_TEST(one_leaves_while_asked)
 }
 END_TEST
 
+START_TEST(to_one_alone)
+{
+	static const char *const secrets[] = { "secret", NULL };
+	struct hearer *a = joins(0, "a"), *b, *c = joins(2, "a");
+	struct message plain = { .topic_token = SLICE("\"a\""), .event = SLICE("x"), .payload = SLICE("{\"a\":1}") };
+	struct message secret = { .topic_token = SLICE("\"a\""), .event = SLICE("secret"), .payload = SLICE("{\"a\":1}") };
+
+	hearers[1].sub.intercepts = secrets;
+	b = joins(1, "a");
+	hub_deliver_to(&hub, &a->sub, &plain);
+	got_text(a, "[null,null,\"a\",\"x\",{\"a\":1}]");
+	hub_deliver_to(&hub, &b->sub, &secret);
+	ck_assert_uint_eq(b->asked, 1);
+	ck_assert_ptr_null(got(b));
+	hub_deliver_to(&hub, &b->sub, &plain);
+	ck_assert_ptr_nonnull(got(b));
+	ck_assert_ptr_null(got(c));
+	message_done(&plain);
+	message_done(&secret);
+}
+END_TEST
+
 /* The last one leaves: the topic is gone, but its broadcast is not over. */
 START_TEST(the_topic_goes_while_asked)
 {
@@ -367,6 +389,7 @@ hub_suite(void)
 	tcase_add_test(t, a_format_that_cannot);
 	tcase_add_test(t, many_come_and_go);
 	tcase_add_loop_test(t, one_leaves_while_asked, 0, 3);
+	tcase_add_test(t, to_one_alone);
 	tcase_add_test(t, the_topic_goes_while_asked);
 	tcase_add_test(t, the_deaf_hold_their_topic);
 	tcase_add_test(t, deflated_where_agreed);

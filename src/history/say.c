@@ -1,0 +1,127 @@
+/*
+ * What is said with history: appended to the store, which sees that everyone hears it; and who is not to hear it.
+ */
+#include <stdlib.h>
+
+#include "history/feed.h"
+
+/* How many that are not to hear wait at a place that the feed went by is looked at from the oldest on. */
+static struct append *
+feed_first_excepting(const struct feed *f)
+{
+	return list_empty(&f->excepting) ? NULL : list_entry(f->excepting.next, struct append, in_feed);
+}
+
+void
+append_free(struct append *a)
+{
+	list_remove(&a->in_feed);
+	list_remove(&a->in_history);
+	free(a);
+}
+
+/* Its message has come, or never will: it is over as soon as its outcome is told. */
+static void
+append_leave_feed(struct append *a)
+{
+	list_remove(&a->in_feed);
+	a->except = NULL;
+	if (a->stored)
+		append_free(a);
+}
+
+const struct subscriber *
+append_take_except(struct feed *f, const struct store_entry *e)
+{
+	list_each(link, &f->excepting) {
+		struct append		*a = list_entry(link, struct append, in_feed);
+		const struct subscriber *except = a->except;
+
+		/* What was read, and not heard over the bus, bears no tag. */
+		if (e->tag != a->tag && !(a->stored && position_compare(a->at, e->at) == 0))
+			continue;
+		append_leave_feed(a);
+		return except;
+	}
+	return NULL;
+}
+
+void
+append_passed(struct feed *f)
+{
+	struct append *a;
+
+	while ((a = feed_first_excepting(f)) != NULL && a->stored && position_compare(a->at, f->at) <= 0)
+		append_leave_feed(a);
+}
+
+void
+append_forget_stored(struct feed *f)
+{
+	list_each(link, &f->excepting) {
+		struct append *a = list_entry(link, struct append, in_feed);
+
+		if (a->stored)
+			append_leave_feed(a);
+	}
+}
+
+void
+append_forget_feed(struct feed *f)
+{
+	list_each(link, &f->excepting)
+		append_leave_feed(list_entry(link, struct append, in_feed));
+}
+
+static void
+append_told(void *arg, int error, struct position at, uint64_t tail, uint64_t retry_ms)
+{
+	struct append	*a = arg;
+	history_said_fn *fn = a->fn;
+	void		*fn_arg = a->arg;
+	char		 id[UUID_LEN + 1];
+	struct slice	 said = SLICE("");
+
+	a->stored = true;
+	a->at = at;
+	if (error < 0 || list_empty(&a->in_feed))
+		append_free(a);
+	if (error == 0)
+		said = slice_str(uuid_from_position(at, tail, id));
+	fn(fn_arg, error, said, retry_ms);
+}
+
+/* One that no other append, here or on another node, has now. */
+static uint64_t
+new_tag(void)
+{
+	uint64_t tag;
+
+	do
+		tag = uuid_tail();
+	while (tag == 0);
+	return tag;
+}
+
+int
+history_say(struct feed *f, struct slice event, struct slice payload, struct slice user, const struct subscriber *except,
+    const struct store_rate *rate, history_said_fn *fn, void *arg)
+{
+	struct history	    *h = f->history;
+	struct append	    *a = xmalloc(sizeof(*a));
+	struct store_append what = {
+		.topic = f->topic, .event = event, .payload = payload, .user = user, .limits = f->limits, .rate = rate,
+	};
+	int		    r;
+
+	*a = (struct append){ .except = except, .fn = fn, .arg = arg };
+	list_append(&h->appends, &a->in_history);
+	if (except != NULL) {
+		a->tag = what.tag = new_tag();
+		list_append(&f->excepting, &a->in_feed);
+	}
+	r = h->store->ops->append(h->store, &what, append_told, a);
+	if (r < 0)
+		append_free(a);
+	return r;
+}
