@@ -70,7 +70,8 @@ char *
 uuid_from_position(struct position at, uint64_t tail, char out[UUID_LEN + 1])
 {
 	const uint64_t high = at.ms << 16 | VERSION << 12 | at.seq >> SEQ_LOW_BITS;
-	const uint64_t low = VARIANT << 62 | (at.seq & LOW_BITS(SEQ_LOW_BITS)) << UUID_TAIL_BITS | (tail & LOW_BITS(UUID_TAIL_BITS));
+	const uint64_t low = VARIANT << 62 | (at.seq & LOW_BITS(SEQ_LOW_BITS)) << UUID_TAIL_BITS |
+	    (tail & LOW_BITS(UUID_TAIL_BITS));
 
 	snprintf(out, UUID_LEN + 1, "%08" PRIx64 "-%04" PRIx64 "-%04" PRIx64 "-%04" PRIx64 "-%012" PRIx64, high >> 32,
 	    high >> 16 & LOW_BITS(16), high & LOW_BITS(16), low >> 48, low & LOW_BITS(48));
@@ -125,7 +126,8 @@ uuid_to_position(struct slice text, struct position *at, uint64_t *tail)
 		return -EINVAL;
 	*at = (struct position){
 		.ms = bits[0] >> 16,
-		.seq = (uint32_t)((bits[0] & LOW_BITS(12)) << SEQ_LOW_BITS | (bits[1] >> UUID_TAIL_BITS & LOW_BITS(SEQ_LOW_BITS))),
+		.seq = (uint32_t)((bits[0] & LOW_BITS(12)) << SEQ_LOW_BITS |
+		    (bits[1] >> UUID_TAIL_BITS & LOW_BITS(SEQ_LOW_BITS))),
 	};
 	*tail = bits[1] & LOW_BITS(UUID_TAIL_BITS);
 	return 0;

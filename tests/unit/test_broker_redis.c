@@ -312,8 +312,8 @@ START_TEST(other_topics_are_not_heard)
 END_TEST
 
 static const char *const dropped[] = {
-	"", "hello", "{}", "{\"event\":\"x\"}", "{\"event\":\"phx_close\",\"payload\":{}}", "{\"event\":\"x\",\"payload\":{\"a\":\"\xff\"}}",
-	"{\"v\":2,\"event\":\"x\",\"payload\":{}}",
+	"", "hello", "{}", "{\"event\":\"x\"}", "{\"event\":\"phx_close\",\"payload\":{}}",
+	"{\"event\":\"x\",\"payload\":{\"a\":\"\xff\"}}", "{\"v\":2,\"event\":\"x\",\"payload\":{}}",
 };
 
 START_TEST(what_is_dropped)
@@ -344,7 +344,8 @@ START_TEST(streams_go_to_the_keeper)
 	b->ps.keeper_arg = b;
 	side_joins(a, "h");
 	side_joins(b, "h");
-	publish("h", "{\"v\":1,\"node\":\"A\",\"event\":\"x\",\"payload\":{},\"at\":\"5-2\",\"prev\":\"5-1\",\"tail\":\"7\",\"tag\":\"9\"}");
+	publish("h", "{\"v\":1,\"node\":\"A\",\"event\":\"x\",\"payload\":{},"
+	    "\"at\":\"5-2\",\"prev\":\"5-1\",\"tail\":\"7\",\"tag\":\"9\"}");
 	wait_for(was_told, a);
 	wait_for(was_told, b);
 	ck_assert_str_eq(a->told, "subscribed h;h x 5-2;");
