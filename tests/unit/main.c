@@ -17,6 +17,8 @@
 	X(buf) \
 	X(census) \
 	X(channel) \
+	X(channel_history) \
+	X(channel_presence) \
 	X(classes) \
 	X(clock) \
 	X(cluster_message) \
@@ -47,10 +49,12 @@
 	X(pages) \
 	X(phoenix_v1) \
 	X(phoenix_v2) \
+	X(presence_class) \
 	X(proxied) \
 	X(proxy) \
 	X(pubsub) \
 	X(rates) \
+	X(room) \
 	X(routes) \
 	X(session) \
 	X(stats) \

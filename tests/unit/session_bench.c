@@ -3,6 +3,7 @@
  */
 #include "session_bench.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,6 +22,17 @@ struct channel_ref *probe_ref;
 static struct client *clients[MAX_CLIENTS];
 static unsigned n_clients;
 static char journal[1024];
+
+/* A store that may fail, before the one that keeps. */
+struct failing_store {
+	struct store	store;
+	struct store   *real;
+	int		error;
+	bool		later;
+};
+
+static struct failing_store *failing;
+int64_t bench_wall;
 
 void
 note(const char *fmt, ...)
@@ -157,6 +169,134 @@ bench_route(const char *pattern, const struct rate *rate)
 }
 
 void
+bench_serve(const char *pattern, const struct channel_class *class, struct route_setting *settings, unsigned n,
+    const struct rate *rate)
+{
+	struct route_rate rates[] = { { "say", rate != NULL ? *rate : (struct rate){ 0 } } };
+	const char	 *why;
+
+	if (class_find(class->name) == NULL)
+		ck_assert_int_eq(class_add(class, &why), 0);
+	add_route(&(struct route_options){
+		.pattern = pattern, .class = class->name, .public = true, .settings = settings, .n_settings = n,
+		.rates = rates, .n_rates = rate != NULL,
+	});
+}
+
+static int64_t
+bench_clock(void)
+{
+	return bench_wall;
+}
+
+/* What was asked is told as the real store tells, but for its result. */
+struct failed {
+	store_appended_fn *appended;
+	store_page_fn	  *page;
+	void		  *arg;
+	int		   error;
+};
+
+static void
+tell_failed_append(void *arg, int error, struct position at, uint64_t tail, uint64_t retry_ms)
+{
+	struct failed f = *(struct failed *)arg;
+
+	free(arg);
+	f.appended(f.arg, f.error, (struct position){ 0 }, 0, 0);
+}
+
+static void
+tell_failed_page(void *arg, int error, const struct store_page *page)
+{
+	struct failed f = *(struct failed *)arg;
+
+	free(arg);
+	f.page(f.arg, f.error, NULL);
+}
+
+static struct failed *
+failed_new(const struct failed *f)
+{
+	struct failed *copy = xmalloc(sizeof(*copy));
+
+	*copy = *f;
+	return copy;
+}
+
+static int
+failing_append(struct store *s, const struct store_append *a, store_appended_fn *fn, void *arg)
+{
+	struct failing_store *f = container_of(s, struct failing_store, store);
+	struct store_append   nowhere = *a;
+
+	f->real->user = s->user;
+	f->real->arg = s->arg;
+	if (f->error == 0)
+		return f->real->ops->append(f->real, a, fn, arg);
+	if (!f->later)
+		return f->error;
+	nowhere.topic = SLICE("nowhere");
+	return f->real->ops->append(f->real, &nowhere, tell_failed_append,
+	    failed_new(&(struct failed){ .appended = fn, .arg = arg, .error = f->error }));
+}
+
+static int
+failing_read(struct store *s, const struct store_read *r, store_page_fn *fn, void *arg)
+{
+	struct failing_store *f = container_of(s, struct failing_store, store);
+
+	if (f->error == 0)
+		return f->real->ops->read(f->real, r, fn, arg);
+	if (!f->later)
+		return f->error;
+	return f->real->ops->read(f->real, r, tell_failed_page,
+	    failed_new(&(struct failed){ .page = fn, .arg = arg, .error = f->error }));
+}
+
+static void
+failing_free(struct store *s)
+{
+	struct failing_store *f = container_of(s, struct failing_store, store);
+
+	f->real->ops->free(f->real);
+	free(f);
+}
+
+static struct store *
+failing_new(struct store *real)
+{
+	static const struct store_ops ops = {
+		.name = "failing", .append = failing_append, .read = failing_read, .free = failing_free,
+	};
+
+	failing = xcalloc(1, sizeof(*failing));
+	failing->store.ops = &ops;
+	failing->real = real;
+	return &failing->store;
+}
+
+void
+bench_store_fails(int error, bool later)
+{
+	failing->error = error;
+	failing->later = later;
+}
+
+static void
+bench_keeps(void)
+{
+	const struct tracker_options presence = {
+		.window_ms = BENCH_WINDOW, .load_ms = 1000, .max_metas = 100, .max_meta = 4096,
+	};
+
+	bench_wall = INT64_C(1800000000123);
+	bench.tracker = tracker_new(bench.loop, &bench.pubsub, "n1", &presence, NULL, NULL);
+	bench.history = history_new(bench.loop, &bench.pubsub, failing_new(store_memory_new(bench.loop, 1 << 20, bench_clock)),
+	    &(struct history_options){ .max_held = 1 << 20 });
+}
+
+void
 bench_begin(void)
 {
 	/* Only what the floor itself cannot go on with: clients' faults are part of the tests. */
@@ -168,6 +308,7 @@ bench_begin(void)
 		.max_channels = 10, .max_topic = 256, .join_queue = 8, .join_ms = 10000, .leeway_ms = 30000,
 		.expiry_warning_ms = 60000,
 	};
+	bench_keeps();
 	bench.routes = routes_new();
 	add_route(&(struct route_options){ .pattern = "room:*", .class = "probe" });
 	add_route(&(struct route_options){ .pattern = "{kind}:{name}:x", .class = "probe" });
@@ -191,6 +332,8 @@ bench_end(void)
 		free(clients[i]);
 		clients[i] = NULL;
 	}
+	bench.tracker = tracker_free(bench.tracker);
+	bench.history = history_free(bench.history);
 	session_env_done(&bench);
 	loop_free(loop);
 }
@@ -282,6 +425,34 @@ client_hears_at(struct client *c, const char *text, int line)
 		ck_assert_msg(f != NULL && slice_is(got, text), "line %d: heard %.*s, not %s", line, SLICE_ARG(got), text);
 	if (f != NULL)
 		outq_drop(&c->out, f->len);
+}
+
+/* Is it that text, in which a star stands for an id, a ref or a number? */
+static bool
+is_like(struct slice got, const char *text)
+{
+	size_t at = 0;
+
+	for (; *text != '\0'; text++) {
+		if (*text != '*') {
+			if (at == got.n || got.p[at++] != *text)
+				return false;
+			continue;
+		}
+		while (at < got.n && (isalnum((unsigned char)got.p[at]) || got.p[at] == '-' || got.p[at] == '_'))
+			at++;
+	}
+	return at == got.n;
+}
+
+void
+client_hears_like_at(struct client *c, const char *text, int line)
+{
+	struct frame *f = c->out.n > 0 ? outq_at(&c->out, 0) : NULL;
+	struct slice  got = f != NULL ? slice(frame_body(f), frame_body_len(f)) : SLICE("nothing");
+
+	ck_assert_msg(f != NULL && is_like(got, text), "line %d: heard %.*s, not %s", line, SLICE_ARG(got), text);
+	outq_drop(&c->out, f->len);
 }
 
 void

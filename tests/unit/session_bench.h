@@ -8,8 +8,10 @@
 #include <check.h>
 
 #include "base/mem.h"
+#include "history/history.h"
 #include "net/loop.h"
 #include "net/outq.h"
+#include "presence/tracker.h"
 #include "session/channel.h"
 #include "session/classes.h"
 #include "wire/message.h"
@@ -36,6 +38,15 @@ void bench_begin(void);
 void bench_end(void);
 /* A route behind the others; `rate` for the event "echo", or NULL. */
 void bench_route(const char *pattern, const struct rate *);
+/* Another one, of that class, with n of its options; `rate` for the event "say", or NULL. */
+void bench_serve(const char *pattern, const struct channel_class *, struct route_setting *, unsigned n, const struct rate *);
+/* The store's clock, ms since 1970: at first that of BENCH_TIME. */
+extern int64_t bench_wall;
+#define BENCH_TIME	"2027-01-15T08:00:00.123Z"
+/* What the store answers from now on: 0, or -errno; at once, or (with `later`) when it is asked to tell. */
+void bench_store_fails(int error, bool later);
+/* The window in which changes of presence are collected. */
+#define BENCH_WINDOW	50
 
 /* Of that user ("" = anonymous), whose token ends in so many seconds (0 = never). Lives until bench_end(). */
 struct client *client_new(const struct codec *, const char *user, int64_t seconds);
@@ -48,6 +59,9 @@ void client_joins(struct client *, const char *ref, const char *topic);
 /* The next frame is that text. */
 #define client_hears(c, text)	client_hears_at(c, text, __LINE__)
 void client_hears_at(struct client *, const char *text, int line);
+/* The same, where * stands for an id, a ref or a number. */
+#define client_hears_like(c, text)	client_hears_like_at(c, text, __LINE__)
+void client_hears_like_at(struct client *, const char *text, int line);
 #define client_hears_nothing(c)	client_hears_at(c, NULL, __LINE__)
 /* Drops what it was told. */
 void client_forgets(struct client *);

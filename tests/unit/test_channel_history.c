@@ -1,0 +1,532 @@
+/*
+ * History as classes use it: what is posted is answered when it is stored, and who joins is given what it missed.
+ */
+#include "session_bench.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+Suite *channel_history_suite(void);
+
+#define SAY(ref, payload)	"[\"1\",\"" ref "\",\"room:a\",\"say\"," payload "]"
+#define SAID(payload)		"[null,null,\"room:a\",\"said\"," payload "]"
+#define ANSWER(ref, payload)	REPLY("\"1\"", "\"" ref "\"", "room:a", payload)
+#define R(payload)		"{\"status\":\"ok\",\"response\":" payload "}"
+#define UNAVAILABLE		REASON("unavailable")
+
+static const struct history_limits limits = { .max = 1000 };
+
+/* The page in short: {"page":[N payloads…],"more":b,"recovered":b,"error":n} */
+static void
+add_page(struct buf *b, const struct history_page *page)
+{
+	buf_add_str(b, "{\"page\":[");
+	for (unsigned i = 0; i < page->n; i++) {
+		buf_add_str(b, i > 0 ? "," : "");
+		buf_add_slice(b, page->messages[i].payload);
+	}
+	buf_addf(b, "],\"more\":%d,\"recovered\":%d,\"error\":%d}", page->more, page->recovered, page->error);
+}
+
+static void
+accepts(struct channel *ch, const struct history_page *page)
+{
+	autobuf struct buf b = { 0 };
+
+	probe_channel = ch;
+	add_page(&b, page);
+	channel_accept(ch, channel_json(buf_slice(&b)));
+}
+
+static void (*caught_up)(struct channel *, const struct history_page *);
+
+static int
+joins_with_history(struct channel *ch, const struct channel_message *params)
+{
+	char	     scratch[64];
+	struct slice token = channel_json_member(params->payload.bytes, "since"), since = slice(NULL, 0);
+
+	channel_keep_history(ch, &limits);
+	/* Once counts. */
+	channel_keep_history(ch, &limits);
+	if (token.p != NULL)
+		ck_assert_int_eq(channel_json_string(token, scratch, sizeof(scratch), &since), 0);
+	return channel_catch_up(ch, since, 50, caught_up);
+}
+
+static int
+keeps_history(struct channel *ch, const struct channel_message *params)
+{
+	probe_channel = ch;
+	channel_keep_history(ch, &limits);
+	return CHANNEL_OK;
+}
+
+static void
+loaded(struct channel *ch, struct channel_ref *ref, const struct history_page *page)
+{
+	autobuf struct buf b = { 0 };
+
+	add_page(&b, page);
+	channel_ref_reply(ref, page->error == 0, channel_json(buf_slice(&b)));
+}
+
+/* say: everyone; others: all but itself; echo: with the payload as the answer; load: the newest two. */
+static int
+posts(struct channel *ch, const struct channel_message *m)
+{
+	int r = 0;
+
+	if (slice_is(m->event, "say"))
+		r = channel_post(ch, SLICE("said"), m->payload.bytes, SLICE("{}"), true);
+	else if (slice_is(m->event, "others"))
+		r = channel_post(ch, SLICE("said"), m->payload.bytes, SLICE("{\"a\":1}"), false);
+	else if (slice_is(m->event, "echo"))
+		r = channel_post(ch, SLICE("said"), m->payload.bytes, slice(NULL, 0), true);
+	else if (slice_is(m->event, "load"))
+		r = channel_load(ch, false, slice(NULL, 0), 2, loaded);
+	ck_assert_int_eq(r, 0);
+	return r;
+}
+
+static void
+history_begin(void)
+{
+	bench_begin();
+	probe.join = keeps_history;
+	probe.joined = NULL;
+	probe.handle_in = posts;
+	probe.leave = NULL;
+	caught_up = accepts;
+}
+
+/* Posting. */
+
+START_TEST(a_post_is_heard_and_answered)
+{
+	struct client *a = client_v2(), *b = client_v2();
+
+	client_joins(a, "1", "room:a");
+	client_joins(b, "1", "room:a");
+	client_says(a, SAY("2", "{\"n\":1}"));
+	pass(10);
+	client_hears_like(a, SAID("{\"n\":1,\"id\":\"*\"}"));
+	client_hears_like(a, ANSWER("2", R("{\"id\":\"*\"}")));
+	client_hears_like(b, SAID("{\"n\":1,\"id\":\"*\"}"));
+	client_says(a, "[\"1\",\"3\",\"room:a\",\"others\",{}]");
+	pass(10);
+	client_hears_like(a, ANSWER("3", R("{\"a\":1,\"id\":\"*\"}")));
+	client_hears_like(b, SAID("{\"id\":\"*\"}"));
+	client_says(a, "[\"1\",\"4\",\"room:a\",\"echo\",{ \"x\": \"}\"}]");
+	pass(10);
+	client_hears_like(a, SAID("{ \"x\": \"}\",\"id\":\"*\"}"));
+	client_hears_like(a, ANSWER("4", R("{ \"x\": \"}\",\"id\":\"*\"}")));
+	client_hears_like(b, SAID("{ \"x\": \"}\",\"id\":\"*\"}"));
+	client_says(a, "[\"1\",\"5\",\"room:a\",\"echo\",{ }]");
+	pass(10);
+	client_hears_like(a, SAID("{ \"id\":\"*\"}"));
+	client_hears_like(a, ANSWER("5", R("{\"id\":\"*\"}")));
+	client_hears_like(b, SAID("{ \"id\":\"*\"}"));
+	client_hears_nothing(a);
+	client_hears_nothing(b);
+}
+END_TEST
+
+START_TEST(the_answer_has_the_messages_id)
+{
+	struct client *a = client_v2();
+	struct frame  *f;
+	char	       heard[512], answer[512];
+	const char    *id;
+
+	client_joins(a, "1", "room:a");
+	client_says(a, SAY("2", "{}"));
+	pass(10);
+	f = outq_at(&a->out, 0);
+	snprintf(heard, sizeof(heard), "%.*s", (int)frame_body_len(f), frame_body(f));
+	outq_drop(&a->out, f->len);
+	id = strstr(heard, "\"id\":\"");
+	ck_assert_ptr_nonnull(id);
+	snprintf(answer, sizeof(answer), ANSWER("2", R("{%.43s}")), id);
+	client_hears(a, answer);
+}
+END_TEST
+
+static const struct {
+	int	error;
+	bool	later;
+} failures[] = { { -ENOTCONN, false }, { -ENOBUFS, false }, { -EHOSTUNREACH, true } };
+
+START_TEST(what_is_not_stored_is_not_said)
+{
+	struct client *a = client_v2(), *b = client_v2();
+
+	client_joins(a, "1", "room:a");
+	client_joins(b, "1", "room:a");
+	bench_store_fails(failures[_i].error, failures[_i].later);
+	client_says(a, SAY("2", "{}"));
+	pass(10);
+	client_hears(a, ANSWER("2", UNAVAILABLE));
+	client_hears_nothing(b);
+	bench_store_fails(0, false);
+	client_says(a, SAY("3", "{}"));
+	pass(10);
+	client_hears_like(b, SAID("{\"id\":\"*\"}"));
+	client_hears_nothing(b);
+}
+END_TEST
+
+START_TEST(a_rate_is_counted_where_it_is_stored)
+{
+	struct client *a, *b;
+
+	bench_serve("chat:*", &probe, NULL, 0, &(struct rate){ 2, 1000 });
+	a = client_v2();
+	b = client_v2();
+	client_joins(a, "1", "chat:a");
+	client_joins(b, "1", "chat:a");
+	for (unsigned i = 0; i < 2; i++) {
+		client_says(i == 0 ? a : b, "[\"1\",\"2\",\"chat:a\",\"say\",{}]");
+		pass(10);
+		client_forgets(a);
+		client_forgets(b);
+	}
+	client_says(a, "[\"1\",\"3\",\"chat:a\",\"say\",{}]");
+	pass(10);
+	client_hears_like(a, "[\"1\",\"3\",\"chat:a\",\"phx_reply\",{\"status\":\"error\",\"response\":{\"reason\":\"rate_limit\",\"retry_after_ms\":*}}]");
+	client_hears_nothing(b);
+	/* Here nothing was counted, or it would have been refused before it came to the class. */
+	ck_assert_uint_eq(bench.rates.windows.n, 0);
+	bench_wall += 1000;
+	pass(1000);
+	client_says(a, "[\"1\",\"4\",\"chat:a\",\"say\",{}]");
+	pass(10);
+	client_hears_like(b, "[null,null,\"chat:a\",\"said\",{\"id\":\"*\"}]");
+}
+END_TEST
+
+/* The one who asked is gone, or another instance of it is there; at last, history itself is gone before it told. */
+START_TEST(who_is_gone_is_not_answered)
+{
+	struct client *a = client_v2();
+
+	client_joins(a, "1", "room:a");
+	client_says(a, SAY("2", "{}"));
+	client_says(a, "[\"1\",\"3\",\"room:a\",\"load\",{}]");
+	if (_i == 0 || _i == 3)
+		client_gone(a);
+	else
+		client_says(a, _i == 1 ? "[\"1\",\"4\",\"room:a\",\"phx_leave\",{}]" : "[\"5\",\"5\",\"room:a\",\"phx_join\",{}]");
+	client_forgets(a);
+	if (_i < 3)
+		pass(10);
+	client_hears_nothing(a);
+}
+END_TEST
+
+static void
+posts_in_leave(struct channel *ch, const char *why)
+{
+	ck_assert_int_eq(channel_post(ch, SLICE("said"), SLICE("{}"), SLICE("{}"), true), -EINVAL);
+	note("leave %s;", why);
+}
+
+static int
+posts_in_join(struct channel *ch, const struct channel_message *m)
+{
+	channel_keep_history(ch, &limits);
+	ck_assert_int_eq(channel_post(ch, SLICE("said"), SLICE("{}"), SLICE("{}"), true), -EINVAL);
+	return CHANNEL_OK;
+}
+
+static int
+posts_nonsense(struct channel *ch, const struct channel_message *m)
+{
+	ck_assert_int_eq(channel_post(ch, SLICE("said"), SLICE("[]"), SLICE("{}"), true), -EINVAL);
+	ck_assert_int_eq(channel_post(ch, SLICE("said"), SLICE("{}"), SLICE("5"), true), -EINVAL);
+	ck_assert_int_eq(channel_load(ch, false, slice(NULL, 0), 0, loaded), -EINVAL);
+	ck_assert_int_eq(channel_catch_up(ch, slice(NULL, 0), 1, accepts), -EINVAL);
+	channel_reply_ok(ch, channel_empty());
+	/* It was answered: the one cannot be without, the other can. */
+	ck_assert_int_eq(channel_load(ch, false, slice(NULL, 0), 1, loaded), -EINVAL);
+	ck_assert_int_eq(channel_post(ch, SLICE("said"), SLICE("{}"), SLICE("{}"), true), 0);
+	return 0;
+}
+
+START_TEST(errors)
+{
+	struct client *a = client_v2();
+
+	probe.join = posts_in_join;
+	probe.handle_in = posts_nonsense;
+	probe.leave = posts_in_leave;
+	client_joins(a, "1", "room:a");
+	client_says(a, SAY("2", "{}"));
+	client_hears(a, ANSWER("2", OK));
+	pass(10);
+	client_hears_like(a, SAID("{\"id\":\"*\"}"));
+	client_hears_nothing(a);
+	client_gone(a);
+	noted("leave closed;");
+}
+END_TEST
+
+static int
+posts_without_history(struct channel *ch, const struct channel_message *m)
+{
+	ck_assert_int_eq(channel_post(ch, SLICE("said"), SLICE("{}"), SLICE("{}"), true), -EINVAL);
+	ck_assert_int_eq(channel_load(ch, false, slice(NULL, 0), 1, loaded), -EINVAL);
+	return 0;
+}
+
+static int
+catches_up_without_history(struct channel *ch, const struct channel_message *m)
+{
+	return channel_catch_up(ch, slice(NULL, 0), 1, accepts);
+}
+
+START_TEST(without_history)
+{
+	struct client *a = client_v2();
+
+	probe.join = probe_join_later;
+	client_says(a, "[\"1\",\"1\",\"room:a\",\"phx_join\",{}]");
+	channel_accept(probe_channel, channel_empty());
+	client_hears(a, ANSWER("1", OK));
+	probe.handle_in = posts_without_history;
+	client_says(a, SAY("2", "{}"));
+	client_hears_nothing(a);
+	probe.join = catches_up_without_history;
+	client_says(a, "[\"1\",\"3\",\"room:b\",\"phx_join\",{}]");
+	client_hears(a, REPLY("\"1\"", "\"3\"", "room:b", REASON("join crashed")));
+}
+END_TEST
+
+/* Joining. */
+
+/* A client that said 1 to n, of which all heard nothing. */
+static struct client *
+talker(unsigned n)
+{
+	struct client *a = client_v2();
+
+	client_joins(a, "1", "room:a");
+	for (unsigned i = 1; i <= n; i++) {
+		autofree char *text = xasprintf(SAY("9", "{\"n\":%u}"), i);
+
+		client_says(a, text);
+		pass(10);
+	}
+	client_forgets(a);
+	return a;
+}
+
+START_TEST(a_newcomer_is_given_the_newest)
+{
+	struct client *a = talker(2), *b = client_v2();
+
+	probe.join = joins_with_history;
+	client_says(b, "[\"1\",\"1\",\"room:a\",\"phx_join\",{}]");
+	client_hears_nothing(b);
+	pass(10);
+	client_hears_like(b, ANSWER("1", R("{\"page\":[{\"n\":1},{\"n\":2}],\"more\":0,\"recovered\":*,\"error\":0}")) );
+	/* What its join needed is freed. */
+	ck_assert_ptr_null(probe_channel->extra);
+	client_says(a, SAY("3", "{\"n\":3}"));
+	pass(10);
+	client_hears_like(b, SAID("{\"n\":3,\"id\":\"*\"}"));
+	client_hears_nothing(b);
+}
+END_TEST
+
+/* What is said between the question and the answer comes once: in the page or behind it. */
+START_TEST(no_hole_and_nothing_twice)
+{
+	struct client *a = talker(1), *b = client_v2();
+	struct frame  *f;
+	unsigned       in_page;
+
+	probe.join = joins_with_history;
+	client_says(b, "[\"1\",\"1\",\"room:a\",\"phx_join\",{}]");
+	client_says(a, SAY("2", "{\"n\":2}"));
+	pass(10);
+	f = outq_at(&b->out, 0);
+	in_page = memmem(frame_body(f), frame_body_len(f), "{\"n\":2}", 7) != NULL;
+	outq_drop(&b->out, f->len);
+	if (!in_page)
+		client_hears_like(b, SAID("{\"n\":2,\"id\":\"*\"}"));
+	client_hears_nothing(b);
+}
+END_TEST
+
+static int
+greets_all(struct channel *ch)
+{
+	return channel_post(ch, SLICE("said"), SLICE("{\"n\":3}"), SLICE("{}"), true);
+}
+
+/* What is posted as soon as it is in comes behind what was kept for it. */
+START_TEST(posts_of_the_newcomer_come_last)
+{
+	struct client *a = talker(1), *b = client_v2();
+	static const char *const order[] = { "{\"n\":1", "{\"n\":2", "{\"n\":3" };
+	autobuf struct buf all = { 0 };
+	const char	  *at;
+
+	probe.join = joins_with_history;
+	probe.joined = greets_all;
+	client_says(b, "[\"1\",\"1\",\"room:a\",\"phx_join\",{}]");
+	client_says(a, SAY("2", "{\"n\":2}"));
+	pass(10);
+	pass(10);
+	while (b->out.n > 0) {
+		struct frame *f = outq_at(&b->out, 0);
+
+		buf_add(&all, frame_body(f), frame_body_len(f));
+		outq_drop(&b->out, f->len);
+	}
+	buf_add_char(&all, '\0');
+	at = all.p;
+	for (unsigned i = 0; i < 3; i++) {
+		at = strstr(at, order[i]);
+		ck_assert_msg(at != NULL, "no %s in order in %s", order[i], all.p);
+	}
+}
+END_TEST
+
+static void
+refuses(struct channel *ch, const struct history_page *page)
+{
+	channel_refuse(ch, channel_json(SLICE("{\"reason\":\"no\"}")));
+}
+
+static void
+says_nothing(struct channel *ch, const struct history_page *page)
+{
+}
+
+static void
+stops(struct channel *ch, const struct history_page *page)
+{
+	channel_stop(ch);
+}
+
+static void
+accepts_and_stops(struct channel *ch, const struct history_page *page)
+{
+	channel_accept(ch, channel_empty());
+	channel_stop(ch);
+}
+
+static const struct {
+	void	  (*fn)(struct channel *, const struct history_page *);
+	const char *hears[2];
+} decisions[] = {
+	{ refuses, { ANSWER("1", REASON("no")) } },
+	{ says_nothing, { ANSWER("1", REASON("join crashed")) } },
+	{ stops, { ANSWER("1", REASON("join crashed")) } },
+	{ accepts_and_stops, { ANSWER("1", OK), "[\"1\",\"1\",\"room:a\",\"phx_close\",{}]" } },
+};
+
+START_TEST(joins_that_come_to_nothing)
+{
+	struct client *a = talker(1), *b = client_v2();
+
+	probe.join = joins_with_history;
+	caught_up = decisions[_i].fn;
+	client_says(b, "[\"1\",\"1\",\"room:a\",\"phx_join\",{}]");
+	pass(10);
+	for (unsigned i = 0; i < 2 && decisions[_i].hears[i] != NULL; i++)
+		client_hears(b, decisions[_i].hears[i]);
+	client_says(a, SAY("2", "{}"));
+	pass(10);
+	client_hears_nothing(b);
+}
+END_TEST
+
+/* It ends while its page is being read: the connection goes, the client leaves it behind, the time is up. */
+START_TEST(joins_that_end_before_their_page)
+{
+	struct client *b = client_v2();
+
+	probe.join = joins_with_history;
+	client_says(b, "[\"1\",\"1\",\"room:a\",\"phx_join\",{}]");
+	if (_i == 0)
+		client_gone(b);
+	else
+		channel_refuse(b->session.channels, channel_empty());
+	client_forgets(b);
+	pass(10);
+	client_hears_nothing(b);
+	ck_assert_ptr_null(b->session.channels);
+}
+END_TEST
+
+START_TEST(the_store_cannot_be_read)
+{
+	struct client *a = talker(1), *b = client_v2();
+
+	probe.join = joins_with_history;
+	bench_store_fails(failures[_i].error, failures[_i].later);
+	client_says(b, "[\"1\",\"1\",\"room:a\",\"phx_join\",{}]");
+	pass(10);
+	pass(10);
+	client_hears_like(b, ANSWER("1", R("{\"page\":[],\"more\":0,\"recovered\":0,\"error\":*}")));
+	bench_store_fails(0, false);
+	client_says(a, SAY("2", "{\"n\":2}"));
+	pass(10);
+	client_hears_like(b, SAID("{\"n\":2,\"id\":\"*\"}"));
+}
+END_TEST
+
+/* Pages. */
+
+START_TEST(pages_are_loaded)
+{
+	struct client *a = talker(3);
+
+	client_says(a, "[\"1\",\"2\",\"room:a\",\"load\",{}]");
+	pass(10);
+	client_hears_like(a, ANSWER("2", R("{\"page\":[{\"n\":2},{\"n\":3}],\"more\":1,\"recovered\":*,\"error\":0}")));
+	client_hears_nothing(a);
+}
+END_TEST
+
+START_TEST(pages_that_cannot_be_read)
+{
+	struct client *a = talker(1);
+
+	bench_store_fails(failures[_i].error, failures[_i].later);
+	client_says(a, "[\"1\",\"2\",\"room:a\",\"load\",{}]");
+	pass(10);
+	client_hears_like(a, ANSWER("2", "{\"status\":\"error\",\"response\":{\"page\":[],\"more\":0,\"recovered\":0,\"error\":*}}"));
+	client_hears_nothing(a);
+}
+END_TEST
+
+Suite *
+channel_history_suite(void)
+{
+	Suite *s = suite_create("channel_history");
+	TCase *t = tcase_create("history");
+	int    n_failures = sizeof(failures) / sizeof(failures[0]);
+
+	tcase_add_checked_fixture(t, history_begin, bench_end);
+	tcase_add_test(t, a_post_is_heard_and_answered);
+	tcase_add_test(t, the_answer_has_the_messages_id);
+	tcase_add_loop_test(t, what_is_not_stored_is_not_said, 0, n_failures);
+	tcase_add_test(t, a_rate_is_counted_where_it_is_stored);
+	tcase_add_loop_test(t, who_is_gone_is_not_answered, 0, 4);
+	tcase_add_test(t, errors);
+	tcase_add_test(t, without_history);
+	tcase_add_test(t, a_newcomer_is_given_the_newest);
+	tcase_add_test(t, no_hole_and_nothing_twice);
+	tcase_add_test(t, posts_of_the_newcomer_come_last);
+	tcase_add_loop_test(t, joins_that_come_to_nothing, 0, sizeof(decisions) / sizeof(decisions[0]));
+	tcase_add_loop_test(t, joins_that_end_before_their_page, 0, 2);
+	tcase_add_loop_test(t, the_store_cannot_be_read, 0, n_failures);
+	tcase_add_test(t, pages_are_loaded);
+	tcase_add_loop_test(t, pages_that_cannot_be_read, 0, n_failures);
+	suite_add_tcase(s, t);
+	return s;
+}

@@ -1,0 +1,293 @@
+/*
+ * Presence as classes use it: who is told what, and when what a channel tracked leaves.
+ */
+#include "session_bench.h"
+
+#include <errno.h>
+
+Suite *channel_presence_suite(void);
+
+#define STATE(ref, payload)	"[\"" ref "\",null,\"room:a\",\"presence_state\"," payload "]"
+#define DIFF(joins, leaves)	"[null,null,\"room:a\",\"presence_diff\",{\"joins\":" joins ",\"leaves\":" leaves "}]"
+#define ONE(key, meta)		"{\"" key "\":{\"metas\":[" meta "]}}"
+#define META(n)			"{\"n\":" n ",\"phx_ref\":\"*\"}"
+#define CLOSE(ref)		"[\"" ref "\",\"" ref "\",\"room:a\",\"phx_close\",{}]"
+
+static int
+looks_on(struct channel *ch)
+{
+	channel_watch(ch);
+	return 0;
+}
+
+/* Under its user's name. */
+static int
+is_present(struct channel *ch)
+{
+	probe_channel = ch;
+	return channel_track(ch, channel_user(ch), SLICE("{\"n\":1}"));
+}
+
+static int
+is_present_for_long(struct channel *ch)
+{
+	channel_set_leave_grace(ch, 5000);
+	return is_present(ch);
+}
+
+/* Joined, with its first state heard and forgotten. */
+static struct client *
+client_in(int (*joined)(struct channel *), const char *user)
+{
+	struct client *c = client_new(&codec_phoenix_v2, user, 0);
+
+	probe.joined = joined;
+	client_joins(c, "1", "room:a");
+	pass(BENCH_WINDOW + 10);
+	client_forgets(c);
+	return c;
+}
+
+static void
+all_forget(struct client *a, struct client *b)
+{
+	pass(BENCH_WINDOW + 10);
+	client_forgets(a);
+	client_forgets(b);
+}
+
+START_TEST(who_looks_on_is_told_a_state)
+{
+	struct client *c = client_v2();
+
+	probe.joined = looks_on;
+	client_joins(c, "1", "room:a");
+	client_hears_nothing(c);
+	pass(BENCH_WINDOW + 10);
+	client_hears(c, STATE("1", "{}"));
+	client_hears_nothing(c);
+}
+END_TEST
+
+START_TEST(who_is_present_is_in_its_own_state)
+{
+	struct client *c = client_v2();
+
+	probe.joined = is_present;
+	client_joins(c, "1", "room:a");
+	pass(BENCH_WINDOW + 10);
+	client_hears_like(c, STATE("1", ONE("u1", META("1"))));
+	client_hears_nothing(c);
+	ck_assert_uint_eq(channel_presence_count(probe_channel), 1);
+	ck_assert(slice_starts(channel_meta(probe_channel, SLICE("u1")), SLICE("{\"n\":1,\"phx_ref\":\"")));
+}
+END_TEST
+
+START_TEST(changes_are_told)
+{
+	struct client  *a = client_in(looks_on, "u1"), *b = client_in(is_present, "u2");
+	struct channel *ch = probe_channel;
+
+	client_hears_like(a, DIFF(ONE("u2", META("1")), "{}"));
+	ck_assert_int_eq(channel_update(ch, SLICE("u2"), SLICE("{\"n\":2}")), 0);
+	pass(BENCH_WINDOW + 10);
+	client_hears_like(a, DIFF(ONE("u2", "{\"n\":2,\"phx_ref\":\"*\",\"phx_ref_prev\":\"*\"}"), ONE("u2", META("1"))));
+	client_forgets(b);
+	ck_assert_int_eq(channel_untrack(ch, SLICE("u2")), 0);
+	pass(BENCH_WINDOW + 10);
+	client_hears_like(a, DIFF("{}", ONE("u2", "{\"n\":2,\"phx_ref\":\"*\",\"phx_ref_prev\":\"*\"}")));
+	ck_assert_ptr_null(channel_meta(ch, SLICE("u2")).p);
+}
+END_TEST
+
+/* Each of them; after it the others are told of one leave, and the leaver of nothing. */
+static const struct ending {
+	const char	*says;		/* the client, or NULL: it is gone */
+	const char	*hears[2];
+	const char	*why;
+} endings[] = {
+	{ "[\"1\",\"2\",\"room:a\",\"phx_leave\",{}]", { REPLY("\"1\"", "\"2\"", "room:a", OK), CLOSE("1") }, "leave" },
+	{ "[\"1\",\"2\",\"room:a\",\"boom\",{}]",
+	  { "[\"1\",\"1\",\"room:a\",\"phx_error\",{\"reason\":\"channel_crash\"}]", NULL }, "crashed" },
+	{ "[\"1\",\"2\",\"room:a\",\"end\",{}]", { CLOSE("1"), NULL }, "stopped" },
+	{ NULL, { NULL, NULL }, "closed" },
+};
+
+static int
+ends_on_end(struct channel *ch, const struct channel_message *m)
+{
+	if (slice_is(m->event, "end"))
+		channel_stop(ch);
+	return slice_is(m->event, "boom") ? -EIO : 0;
+}
+
+START_TEST(it_leaves_with_its_channel)
+{
+	const struct ending *e = &endings[_i];
+	struct client	    *a = client_in(looks_on, "u1"), *b = client_in(is_present, "u2");
+
+	probe.handle_in = ends_on_end;
+	ck_assert_int_eq(channel_track(probe_channel, SLICE("other"), SLICE("{\"n\":1}")), 0);
+	all_forget(a, b);
+	if (e->says != NULL)
+		client_says(b, e->says);
+	else
+		client_gone(b);
+	for (unsigned i = 0; i < 2 && e->hears[i] != NULL; i++)
+		client_hears(b, e->hears[i]);
+	pass(BENCH_WINDOW + 10);
+	client_hears_like(a, DIFF("{}", "{\"*\":{\"metas\":[" META("1") "]},\"*\":{\"metas\":[" META("1") "]}}"));
+	client_hears_nothing(a);
+	client_hears_nothing(b);
+}
+END_TEST
+
+/* With a grace, who says that it goes goes at once; who is lost stays. */
+START_TEST(the_grace_is_for_the_lost)
+{
+	struct client *a = client_in(looks_on, "u1"), *b = client_in(is_present_for_long, "u2");
+	bool	       lost = strcmp(endings[_i].why, "closed") == 0;
+
+	probe.handle_in = ends_on_end;
+	all_forget(a, b);
+	if (lost)
+		client_gone(b);
+	else
+		client_says(b, endings[_i].says);
+	pass(BENCH_WINDOW + 10);
+	if (lost)
+		client_hears_nothing(a);
+	else
+		client_hears_like(a, DIFF("{}", ONE("u2", META("1"))));
+	pass(5000);
+	pass(BENCH_WINDOW + 10);
+	if (lost)
+		client_hears_like(a, DIFF("{}", ONE("u2", META("1"))));
+	client_hears_nothing(a);
+}
+END_TEST
+
+START_TEST(who_comes_back_in_time_was_never_gone)
+{
+	struct client *a = client_in(looks_on, "u1"), *b = client_in(is_present_for_long, "u2");
+
+	client_forgets(a);
+	client_gone(b);
+	pass(1000);
+	b = client_in(is_present_for_long, "u2");
+	client_hears_nothing(a);
+	pass(6000);
+	pass(BENCH_WINDOW + 10);
+	client_hears_nothing(a);
+	ck_assert_uint_eq(channel_presence_count(probe_channel), 1);
+}
+END_TEST
+
+/* The old instance is gone before the new one is there. */
+START_TEST(a_join_anew_is_another_presence)
+{
+	struct client *a = client_in(looks_on, "u1"), *b = client_in(is_present_for_long, "u2");
+
+	all_forget(a, b);
+	client_says(b, "[\"5\",\"5\",\"room:a\",\"phx_join\",{}]");
+	client_hears(b, CLOSE("1"));
+	client_hears(b, REPLY("\"5\"", "\"5\"", "room:a", OK));
+	pass(BENCH_WINDOW + 10);
+	client_hears_like(b, STATE("5", ONE("u2", META("1"))));
+	client_hears_like(a, DIFF(ONE("u2", META("1")), ONE("u2", META("1"))));
+	ck_assert_uint_eq(channel_presence_count(probe_channel), 1);
+}
+END_TEST
+
+static int
+tries_in_join(struct channel *ch, const struct channel_message *m)
+{
+	channel_watch(ch);
+	ck_assert_int_eq(channel_track(ch, SLICE("k"), SLICE("{}")), -EINVAL);
+	ck_assert_int_eq(channel_update(ch, SLICE("k"), SLICE("{}")), -EINVAL);
+	ck_assert_int_eq(channel_untrack(ch, SLICE("k")), -EINVAL);
+	ck_assert_ptr_null(channel_meta(ch, SLICE("k")).p);
+	return CHANNEL_OK;
+}
+
+static void
+tries_in_leave(struct channel *ch, const char *why)
+{
+	ck_assert_int_eq(channel_track(ch, SLICE("k"), SLICE("{}")), -EINVAL);
+	ck_assert_int_eq(channel_update(ch, SLICE("u2"), SLICE("{}")), -EINVAL);
+	note("leave %u;", channel_presence_count(ch));
+}
+
+START_TEST(only_the_joined_are_present)
+{
+	struct client *a = client_v2();
+
+	probe.join = tries_in_join;
+	probe.joined = NULL;
+	probe.leave = tries_in_leave;
+	client_joins(a, "1", "room:a");
+	pass(BENCH_WINDOW + 10);
+	client_hears_nothing(a);
+	client_gone(a);
+	noted("leave 0;");
+}
+END_TEST
+
+START_TEST(errors)
+{
+	struct client  *c = client_in(looks_on, "u1");
+	struct channel *ch = c->session.channels;
+
+	ck_assert_int_eq(channel_update(ch, SLICE("k"), SLICE("{}")), -ENOENT);
+	ck_assert_int_eq(channel_untrack(ch, SLICE("k")), 0);
+	ck_assert_int_eq(channel_track(ch, SLICE("__proto__"), SLICE("{}")), -EINVAL);
+	ck_assert_int_eq(channel_track(ch, SLICE(""), SLICE("{}")), -EINVAL);
+	ck_assert_int_eq(channel_track(ch, SLICE("k"), SLICE("[]")), -EINVAL);
+	ck_assert_int_eq(channel_track(ch, SLICE("k"), SLICE("{}")), 0);
+	ck_assert_int_eq(channel_track(ch, SLICE("k"), SLICE("{}")), -EEXIST);
+}
+END_TEST
+
+static bool
+stop_at_two(void *arg, struct slice key, struct slice meta)
+{
+	unsigned *n = arg;
+
+	ck_assert(meta.p[0] == '{');
+	return ++*n < 2;
+}
+
+START_TEST(presences_are_walked)
+{
+	unsigned n = 0;
+
+	client_in(is_present, "u1");
+	ck_assert_int_eq(channel_track(probe_channel, SLICE("k1"), SLICE("{}")), 0);
+	ck_assert_int_eq(channel_track(probe_channel, SLICE("k2"), SLICE("{}")), 0);
+	pass(BENCH_WINDOW + 10);
+	ck_assert_uint_eq(channel_presence_count(probe_channel), 3);
+	channel_presences(probe_channel, stop_at_two, &n);
+	ck_assert_uint_eq(n, 2);
+}
+END_TEST
+
+Suite *
+channel_presence_suite(void)
+{
+	Suite *s = suite_create("channel_presence");
+	TCase *t = tcase_create("presence");
+
+	tcase_add_checked_fixture(t, bench_begin, bench_end);
+	tcase_add_test(t, who_looks_on_is_told_a_state);
+	tcase_add_test(t, who_is_present_is_in_its_own_state);
+	tcase_add_test(t, changes_are_told);
+	tcase_add_loop_test(t, it_leaves_with_its_channel, 0, sizeof(endings) / sizeof(endings[0]));
+	tcase_add_loop_test(t, the_grace_is_for_the_lost, 0, sizeof(endings) / sizeof(endings[0]));
+	tcase_add_test(t, who_comes_back_in_time_was_never_gone);
+	tcase_add_test(t, a_join_anew_is_another_presence);
+	tcase_add_test(t, only_the_joined_are_present);
+	tcase_add_test(t, errors);
+	tcase_add_test(t, presences_are_walked);
+	suite_add_tcase(s, t);
+	return s;
+}
