@@ -182,7 +182,7 @@ batch_say(struct redis_bus *b, struct batch_of_names *batch)
 	resp_begin(&resp, batch->n + 1);
 	resp_word(&resp, slice_str(batch->verb));
 	buf_add_slice(&resp, buf_slice(&batch->names));
-	redis_link_say(&b->link, buf_slice(&resp), on_push, b);
+	redis_link_say(&b->link, &resp, on_push, b);
 	batch->names.n = 0;
 	batch->n = 0;
 }

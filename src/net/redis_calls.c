@@ -73,7 +73,7 @@ call_send(struct call *call)
 	if (list_empty(&c->sent))
 		calls_watch(c, call->sent_at + c->link.options->answer_ms);
 	list_append(&c->sent, &call->in_calls);
-	redis_link_say(&c->link, buf_slice(&call->text), on_answer, call);
+	redis_link_say(&c->link, &call->text, on_answer, call);
 	if (call->script == NULL)
 		buf_done(&call->text);
 }

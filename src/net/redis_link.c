@@ -94,9 +94,11 @@ redis_link_hears(const struct redis_link *l, const void *reply)
 }
 
 void
-redis_link_say(struct redis_link *l, struct slice resp, redisCallbackFn *fn, void *arg)
+redis_link_say(struct redis_link *l, struct buf *resp, redisCallbackFn *fn, void *arg)
 {
-	if (redisAsyncFormattedCommand(l->context, fn, arg, resp.p, resp.n) != REDIS_OK)
+	/* hiredis searches it by strchr(). */
+	*buf_room(resp, 1) = '\0';
+	if (redisAsyncFormattedCommand(l->context, fn, arg, resp->p, resp->n) != REDIS_OK)
 		redis_link_doom(l, "hiredis does not take commands any more");
 }
 
@@ -184,7 +186,7 @@ link_log_in(struct redis_link *l)
 		l->step++;
 	}
 	if (out.n > 0) {
-		redis_link_say(l, buf_slice(&out), on_login_answer, l);
+		redis_link_say(l, &out, on_login_answer, l);
 		return;
 	}
 	l->state = REDIS_SETTLING;

@@ -8,6 +8,7 @@
 #include <event2/event_struct.h>
 #include <hiredis/async.h>
 
+#include "base/buf.h"
 #include "net/redis.h"
 #include "net/redis_resolve.h"
 
@@ -74,6 +75,6 @@ bool redis_link_hears(const struct redis_link *, const void *reply);
 /*
  * Says a command in RESP; `fn` is hiredis' callback. What cannot be said dooms the connection, which is told then.
  */
-void redis_link_say(struct redis_link *, struct slice resp, redisCallbackFn *fn, void *arg);
+void redis_link_say(struct redis_link *, struct buf *resp, redisCallbackFn *fn, void *arg);
 
 #endif
