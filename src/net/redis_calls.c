@@ -90,7 +90,7 @@ call_queue(struct call *call)
 	}
 	call->bytes = n;
 	c->bytes += n;
-	if (list_empty(&c->held))
+	if (list_empty(&c->again) && list_empty(&c->held))
 		call_send(call);
 	else
 		list_append(&c->held, &call->in_calls);
@@ -142,7 +142,7 @@ redis_calls_eval(struct redis_calls *c, const struct redis_script *script, redis
 	return call_queue(call);
 }
 
-/* The server does not know the script any more: the call is held, with the script's text this time. */
+/* The server does not know the script any more. */
 static void
 call_retry(struct call *call)
 {
@@ -160,15 +160,15 @@ call_retry(struct call *call)
 	c->bytes += text.n - call->bytes;
 	call->bytes = text.n;
 	list_remove(&call->in_calls);
-	list_append(&c->held, &call->in_calls);
+	list_append(&c->again, &call->in_calls);
 }
 
 static void
-calls_send_held(struct redis_calls *c)
+calls_send_all(struct list *calls)
 {
 	struct list *link;
 
-	while ((link = list_take_link(&c->held)) != NULL)
+	while ((link = list_take_link(calls)) != NULL)
 		call_send(list_entry(link, struct call, in_calls));
 }
 
@@ -210,7 +210,8 @@ on_answer(redisAsyncContext *context, void *reply, void *arg)
 	if (!list_empty(&c->sent))
 		return;
 	calls_watch(c, c->heard_at + c->link.options->ping_ms);
-	calls_send_held(c);
+	calls_send_all(&c->again);
+	calls_send_all(&c->held);
 }
 
 static void
@@ -305,6 +306,7 @@ calls_lose(struct redis_calls *c)
 
 	timer_stop(&c->watch);
 	list_init(&lost);
+	list_append_all(&lost, &c->again);
 	list_append_all(&lost, &c->sent);
 	list_append_all(&lost, &c->held);
 	while ((link = list_take_link(&lost)) != NULL)
@@ -334,6 +336,7 @@ redis_calls_init(struct redis_calls *c, struct loop *loop, const struct redis_op
 	static const struct redis_link_owner owner = { .on_login = on_login, .on_end = on_end, .on_refused = on_refused };
 
 	*c = (struct redis_calls){ .watch.fire = on_watch };
+	list_init(&c->again);
 	list_init(&c->sent);
 	list_init(&c->held);
 	redis_link_init(&c->link, loop, options, &owner);

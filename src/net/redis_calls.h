@@ -8,8 +8,8 @@
 #include "net/redis_link.h"
 
 /*
- * A call is in one list: `sent`, in the order of the answers, or `held`. `held` is empty unless a script was found
- * missing; nothing is sent then before all that was is answered, so that the order stays.
+ * A call is in one of three lists, and whoever was made first is in `again` before `sent` before `held`. The outer two are
+ * empty unless a script was found missing: nothing is sent then before all that was is answered, so that the order stays.
  */
 struct redis_calls {
 	struct redis_link	 link;
@@ -19,9 +19,10 @@ struct redis_calls {
 	void			(*on_refused)(struct redis_calls *, const char *why);
 	struct redis_script	*scripts;	/* borrowed, newest first */
 	unsigned		 loading;	/* scripts that are not acknowledged */
-	struct list		 sent;
-	struct list		 held;
-	size_t			 bytes;		/* of the user's calls in both */
+	struct list		 again;		/* to be sent with the script's text */
+	struct list		 sent;		/* in the order of the answers */
+	struct list		 held;		/* made meanwhile */
+	size_t			 bytes;		/* of the user's calls in all three */
 	uint64_t		 heard_at;	/* ms, loop clock: the last answer */
 	struct timer		 watch;
 };

@@ -54,6 +54,7 @@
 	X(proxy) \
 	X(pubsub) \
 	X(rates) \
+	X(redis) \
 	X(room) \
 	X(routes) \
 	X(session) \
