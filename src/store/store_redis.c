@@ -71,7 +71,7 @@ is_text(const struct redisReply *r)
 	return r->type == REDIS_REPLY_STRING || r->type == REDIS_REPLY_STATUS;
 }
 
-/* An error is what the operator has to know of, and nobody is told more than that it did not work. */
+/* The caller is told no more than that it did not work; why is for the operator. NULL (no connection) was logged. */
 static void
 log_refused(const char *what, const struct redisReply *r)
 {
@@ -80,7 +80,7 @@ log_refused(const char *what, const struct redisReply *r)
 	if (r->type == REDIS_REPLY_ERROR)
 		log_peer(LOG_ERROR_, NULL, "history: Redis did not %s: %s", what, r->str);
 	else
-		log_peer(LOG_ERROR_, NULL, "history: an answer that is none to %s", what);
+		log_peer(LOG_ERROR_, NULL, "history: Redis' answer to %s makes no sense", what);
 }
 
 /* PREFIX kind {TOPIC} behind. */

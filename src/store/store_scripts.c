@@ -13,6 +13,7 @@
  * - Rates: the count-th newest of the window tells whether there is room. Times in the future (Redis' clock was set
  *   back) count for nothing. A member is the id of its message.
  * - The last entry's id is the cheap way to the last id; it takes XINFO when no entry is left.
+ * - Times are cut at 30,000 years, as PEXPIRE would refuse longer ones when all is done.
  * - Ids that do not fit a UUID (a clock far in the future, an id made by hand) are refused before, not after.
  * - A stream ends a minute after its last message went over age, lest a topic's position be forgotten sooner than
  *   those who wait there can notice that it is quiet.
@@ -20,8 +21,8 @@
 static const char append_text[] =
 	"local time = redis.call('TIME')\n"
 	"local now = time[1] * 1000 + math.floor(time[2] / 1000)\n"
-	"local age = tonumber(ARGV[2])\n"
-	"local count, period = tonumber(ARGV[7]), tonumber(ARGV[8])\n"
+	"local age = math.min(tonumber(ARGV[2]), 1e15)\n"
+	"local count, period = tonumber(ARGV[7]), math.min(tonumber(ARGV[8]), 1e15)\n"
 	"local function ms(n) return string.format('%.0f', n) end\n"
 	"if KEYS[2] then\n"
 	"	local nth = redis.call('ZREVRANGE', KEYS[2], count - 1, count - 1, 'WITHSCORES')\n"
@@ -56,7 +57,7 @@ static const char append_text[] =
 	"	redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ms(now - period))\n"
 	"	redis.call('ZREMRANGEBYSCORE', KEYS[2], '(' .. ms(now), '+inf')\n"
 	"	redis.call('ZADD', KEYS[2], ms(now), id)\n"
-	"	redis.call('PEXPIRE', KEYS[2], ARGV[8])\n"
+	"	redis.call('PEXPIRE', KEYS[2], ms(period))\n"
 	"end\n"
 	"redis.call('PUBLISH', ARGV[3], ARGV[4] .. id .. ARGV[5] .. last .. ARGV[6] .. ARGV[12] .. '}')\n"
 	"return id\n";

@@ -18,6 +18,7 @@
 Suite *store_suite(void);
 
 #define WAIT_MS		5000
+#define QUEUE		((size_t)16 * 1024 * 1024)
 #define MINUTE		(60 * UINT64_C(1000))
 #define HOUR		(60 * MINUTE)
 #define N(array)	(sizeof(array) / sizeof((array)[0]))
@@ -190,11 +191,11 @@ is_up(void *arg)
 }
 
 static struct redis *
-redis_to_server(void)
+redis_to_server(size_t max_queue)
 {
 	struct redis_options o = {
 		.url.is_unix = true, .name = "test", .connect_ms = 2000, .ping_ms = 1000, .answer_ms = 4000,
-		.backoff_ms = 20, .backoff_max_ms = 100, .max_queue = (size_t)16 * 1024 * 1024
+		.backoff_ms = 20, .backoff_max_ms = 100, .max_queue = max_queue
 	};
 
 	snprintf(o.url.host, sizeof(o.url.host), "%s", with_redis_path());
@@ -206,7 +207,7 @@ set_up_redis(void)
 {
 	with_redis_start();
 	loop = loop_new();
-	redis = redis_to_server();
+	redis = redis_to_server(QUEUE);
 	store = store_redis_new(redis, "roost:", "n1");
 	redis_subscribe(redis, SLICE("roost:t:{room:a}"), note_message, NULL, NULL);
 	ck_assert(with_redis_turn_until(loop, is_up, redis, WAIT_MS));
@@ -783,6 +784,24 @@ START_TEST(rate_made_smaller)
 }
 END_TEST
 
+/* Longer than any date. */
+START_TEST(for_ever)
+{
+	const struct store_rate rate = { .key = SLICE("say/u1"), .rate = { 1, INT64_MAX } };
+	struct store_append	a = message("room:a", numbered(0));
+	struct page		p;
+
+	a.limits.age_ms = INT64_MAX;
+	a.rate = &rate;
+	ck_assert_int_eq(append(&a).error, 0);
+	ck_assert_int_eq(append(&a).error, -EAGAIN);
+	p = fetch_all("room:a", a.limits);
+	assert_numbers(&p, 0, 1);
+	page_done(&p);
+	await_fresh(1);
+}
+END_TEST
+
 /* What is asked first is told first, and a page knows nothing of what was said after it was asked for. */
 START_TEST(in_order)
 {
@@ -844,6 +863,7 @@ add_common(TCase *t)
 	tcase_add_test(t, rates);
 	tcase_add_test(t, rate_of_none);
 	tcase_add_test(t, rate_made_smaller);
+	tcase_add_test(t, for_ever);
 	tcase_add_test(t, in_order);
 	tcase_add_test(t, freed_in_between);
 }
@@ -1004,7 +1024,7 @@ END_TEST
 
 START_TEST(one_budget_for_all_nodes)
 {
-	struct redis *other = redis_to_server();
+	struct redis *other = redis_to_server(QUEUE);
 	struct store *theirs = store_redis_new(other, "roost:", "n2");
 
 	ck_assert(with_redis_turn_until(loop, is_up, other, WAIT_MS));
@@ -1047,6 +1067,26 @@ START_TEST(dies_in_flight)
 	say("room:a", "{}");
 	ck_assert_uint_eq(o[0].told, 1);
 	ck_assert_uint_eq(p.told, 1);
+}
+END_TEST
+
+START_TEST(queue_is_full)
+{
+	struct redis	   *small = redis_to_server(1000);
+	struct store	   *s = store_redis_new(small, "roost:", "n2");
+	struct store_append a = message("room:a", "{}");
+	struct outcome	    o = { 0 };
+	unsigned	    n = 0;
+
+	ck_assert(with_redis_turn_until(loop, is_up, small, WAIT_MS));
+	while (s->ops->append(s, &a, note_appended, &o) == 0)
+		ck_assert_uint_lt(n++, 100);
+	ck_assert_int_eq(s->ops->append(s, &a, note_appended, &o), -ENOBUFS);
+	await_fresh(n);
+	ck_assert_uint_eq(o.told, n);
+	ck_assert_int_eq(append_to(s, &a).error, 0);
+	s->ops->free(s);
+	redis_free(small);
 }
 END_TEST
 
@@ -1232,6 +1272,7 @@ add_redis(TCase *t)
 {
 	tcase_add_test(t, one_budget_for_all_nodes);
 	tcase_add_test(t, dies_in_flight);
+	tcase_add_test(t, queue_is_full);
 	tcase_add_test(t, redis_refuses);
 	tcase_add_test(t, redis_is_full);
 	tcase_add_test(t, made_by_hand);
