@@ -94,7 +94,10 @@ struct channel_class {
 	 * pushed or broadcast here: see joined.
 	 */
 	int	(*join)(struct channel *, const struct channel_message *params);
-	/* The ok is on its way and the channel hears the topic: the place for first pushes. */
+	/*
+	 * The ok is on its way and the channel hears the topic: the place for first pushes. After channel_catch_up() it has
+	 * heard already what came meanwhile, also by handle_out.
+	 */
 	int	(*joined)(struct channel *);
 	/* The client pushed an event. Not for binary payloads the class does not expect: check payload.binary. */
 	int	(*handle_in)(struct channel *, const struct channel_message *);
@@ -209,21 +212,24 @@ ROOST_API void channel_keep_history(struct channel *, const struct history_limit
 /*
  * Stores a message, broadcasts it to everyone (the sender too if `to_self`) in the stream's order, and answers the push being
  * handled when that is decided: ok with `response` (an object's text; p == NULL: the payload), or error
- * {"reason":"unavailable"} where the store cannot be reached, {"reason":"rate_limit","retry_after_ms":n} where the event's
- * rate, counted over all nodes, is used up. To the delivered payload and to the response the member "id" is added. 0 or -EINVAL.
+ * {"reason":"unavailable"} where the store cannot be reached, {"reason":"rate_limit","retry_after_ms":n} where the rate of the
+ * event that the client pushed, counted over all nodes, is used up. To the delivered payload and to the response the member
+ * "id" is added. Out of turn, or where the push was answered, nobody is told the outcome. 0 or -EINVAL (not joined, no
+ * history, no object).
  */
 ROOST_API int channel_post(struct channel *, struct slice event, struct slice payload, struct slice response, bool to_self);
 /*
  * In join, as its last act: `return channel_catch_up(…)`. Reads what follows last_seen (an id; p == NULL: the newest
  * `newest` messages) and calls fn, which answers with channel_accept() or channel_refuse(). Behind the accepted join come live
  * messages: none that the page holds, and all that it does not, but for a page with `more`, whose rest is asked for by
- * channel_load(). page->error != 0: the store cannot be read now.
+ * channel_load(). page->error != 0: the store cannot be read now. Where fn decides nothing, the join has failed.
  */
 ROOST_API int channel_catch_up(struct channel *, struct slice last_seen, unsigned newest,
     void (*fn)(struct channel *, const struct history_page *page));
 /*
  * In handle_in: a page of messages before (forward: after) the one of that id, p == NULL: from the end (the start). fn
- * answers by channel_ref_reply(), which takes the reference; it is not called if the channel ends first. 0 or -EINVAL.
+ * answers by channel_ref_reply(), which takes the reference; it is not called if the channel ends first, and at once where
+ * the store cannot be asked. 0 or -EINVAL (no history, the push was answered, limit 0). At most 500 messages come at a time.
  */
 ROOST_API int channel_load(struct channel *, bool forward, struct slice id, unsigned limit,
     void (*fn)(struct channel *, struct channel_ref *, const struct history_page *page));
