@@ -216,9 +216,6 @@ void
 feed_announce(struct feed *f)
 {
 	catchup_cut(f);
-	if (f->said_round == f->round)
-		return;
-	f->said_round = f->round;
 	f->delivering = true;
 	pubsub_receive(f->history->pubsub, f->topic, SLICE("system"), SLICE(HISTORY_RESYNC), false, NULL);
 	f->delivering = false;
@@ -254,7 +251,9 @@ feed_settle(struct feed *f)
 		} else if (held->round < f->answered) {
 			/* A read that was asked later does not know of it: it is gone from the stream. */
 			held_free(f, held);
-			feed_announce(f);
+			if (f->said_round != f->answered)
+				feed_announce(f);
+			f->said_round = f->answered;
 		} else {
 			break;
 		}
@@ -268,9 +267,11 @@ feed_fresh(struct feed *f, const struct store_entry *e)
 {
 	int order = f->known ? position_compare(e->at, f->at) : 1;
 
-	/* Another message in the place of one that was delivered: the stream is not the one it was. */
-	if (order == 0 && f->has_tail && e->tail != f->tail)
-		feed_want(f);
+	/* Another message in the place of the last one: the stream is not the one it was. */
+	if (order == 0 && f->has_tail && e->tail != f->tail && !f->delivering) {
+		f->tail = e->tail;
+		feed_announce(f);
+	}
 	if (order <= 0)
 		return;
 	if (f->known && !f->delivering && list_empty(&f->held) && position_compare(e->prev, f->at) == 0)

@@ -80,7 +80,7 @@ struct feed {
 	struct position	 read_from;
 	uint64_t	 read_at;	/* history_clock() */
 	uint64_t	 round;		/* reads that were asked so far */
-	uint64_t	 said_round;	/* the one that resync was last announced for */
+	uint64_t	 said_round;	/* the one that last found something lost */
 	uint64_t	 answered;	/* the last of them that gave all there was behind the position */
 	struct list	 held;		/* struct held, in the order they came */
 	size_t		 held_bytes;
@@ -137,7 +137,7 @@ struct held *feed_first_held(const struct feed *);
 void feed_settle(struct feed *);
 /* The next message. Classes are called: the feed may be over behind it. */
 void feed_deliver(struct feed *, const struct store_entry *);
-/* What was lost is said, once for what one read found. */
+/* That something was lost is said. */
 void feed_announce(struct feed *);
 /* The position changes, but not by way of a message. */
 void feed_move(struct feed *, struct position to);

@@ -106,6 +106,8 @@ feed_take(struct feed *f, const struct store_page *page)
 		feed_rewind(f, page);
 	if (verdict == VERDICT_GAP)
 		feed_announce(f);
+	if (verdict != VERDICT_WHOLE)
+		f->said_round = round;
 	for (unsigned i = 0; i < page->n && f->opens > 0; i++)
 		if (position_compare(page->entries[i].at, f->at) > 0)
 			feed_deliver(f, &page->entries[i]);

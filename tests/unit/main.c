@@ -28,6 +28,7 @@
 	X(dispatch) \
 	X(drain) \
 	X(envelope) \
+	X(feed) \
 	X(frame) \
 	X(http) \
 	X(http_server) \

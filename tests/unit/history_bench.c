@@ -1,0 +1,548 @@
+/*
+ * See history_bench.h.
+ */
+#include "history_bench.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "turned_by_hand.h"
+
+struct bench bench;
+
+static struct history_limits limits;
+
+/* What the store was asked for. */
+struct asked {
+	struct list	   in_bench;
+	bool		   executed;
+	store_page_fn	  *on_page;
+	store_appended_fn *on_appended;
+	void		  *arg;
+	struct store_read  read;
+	uint64_t	   tag;
+	unsigned	   number;	/* that was appended */
+	struct store_page  page;
+	unsigned	   first;	/* number of its first entry */
+};
+
+struct on_bus {
+	struct list	in_bench;
+	unsigned	n;
+	unsigned	prev;
+	unsigned	salt;
+	uint64_t	tag;
+};
+
+static struct position
+place(unsigned n)
+{
+	return (struct position){ .ms = 10 * n };
+}
+
+static uint64_t
+tail_of(unsigned n, unsigned salt)
+{
+	return n + 1000 * salt;
+}
+
+static unsigned
+number_at(struct position p)
+{
+	return (unsigned)(p.ms / 10);
+}
+
+/* ---- the store ---- */
+
+static int
+fake_append(struct store *s, const struct store_append *a, store_appended_fn *fn, void *arg)
+{
+	struct asked *asked = xcalloc(1, sizeof(*asked));
+
+	if (bench.store_down) {
+		free(asked);
+		return -ENOTCONN;
+	}
+	asked->on_appended = fn;
+	asked->arg = arg;
+	asked->tag = a->tag;
+	list_append(&bench.asked, &asked->in_bench);
+	bench.n_asked++;
+	return 0;
+}
+
+static int
+fake_read(struct store *s, const struct store_read *r, store_page_fn *fn, void *arg)
+{
+	struct asked *asked = xcalloc(1, sizeof(*asked));
+
+	if (bench.store_down) {
+		free(asked);
+		return -ENOTCONN;
+	}
+	asked->on_page = fn;
+	asked->arg = arg;
+	asked->read = *r;
+	/* Of other topics there is nothing. */
+	asked->executed = !slice_eq(r->topic, BENCH_TOPIC);
+	list_append(&bench.asked, &asked->in_bench);
+	bench.n_asked++;
+	return 0;
+}
+
+static void
+fake_store_free(struct store *s)
+{
+	struct list *link;
+
+	while ((link = list_take_link(&bench.asked)) != NULL)
+		free(list_entry(link, struct asked, in_bench));
+	bench.n_asked = 0;
+	free(s);
+}
+
+static const struct store_ops fake_store = { "fake", fake_append, fake_read, fake_store_free };
+
+static void
+publish(unsigned n, unsigned prev, uint64_t tag)
+{
+	struct on_bus *b;
+
+	if (!bench.subscribed)
+		return;
+	b = xmalloc(sizeof(*b));
+	*b = (struct on_bus){ .n = n, .prev = prev, .tag = tag, .salt = bench.salt };
+	list_append(&bench.bus, &b->in_bench);
+}
+
+static void
+append(uint64_t tag)
+{
+	unsigned n = bench.next++;
+
+	publish(n, bench.tip, tag);
+	bench.tip = n;
+	while (bench.next - bench.oldest > limits.max)
+		bench.oldest++;
+}
+
+void
+bench_append(unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		append(0);
+}
+
+static void
+execute_read(struct asked *a)
+{
+	unsigned from = number_at(a->read.from), first = bench.oldest, end = bench.next;
+
+	a->page.tip = place(bench.tip);
+	a->page.found = a->read.check && from >= bench.oldest && from < bench.next && a->read.tail == tail_of(from, bench.salt);
+	if (a->read.forward && from >= first)
+		first = from + 1 < end ? from + 1 : end;
+	if (!a->read.forward && from > 0)
+		end = from < end ? from : end;
+	if (end < first)
+		end = first;
+	a->page.more = end - first > a->read.limit;
+	if (a->page.more && a->read.forward)
+		end = first + a->read.limit;
+	else if (a->page.more)
+		first = end - a->read.limit;
+	a->first = first;
+	a->page.n = end - first;
+}
+
+bool
+bench_execute(void)
+{
+	list_each(link, &bench.asked) {
+		struct asked *a = list_entry(link, struct asked, in_bench);
+
+		if (a->executed)
+			continue;
+		a->executed = true;
+		if (a->on_page != NULL) {
+			execute_read(a);
+		} else {
+			a->number = bench.next;
+			append(a->tag);
+		}
+		return true;
+	}
+	return false;
+}
+
+static void
+answer_page(const struct asked *a)
+{
+	autofree struct store_entry *entries = xcalloc(a->page.n + 1, sizeof(*entries));
+	char (*texts)[24] = xcalloc(a->page.n + 1, sizeof(*texts));
+	struct store_page page = a->page;
+
+	for (unsigned i = 0; i < page.n; i++) {
+		unsigned n = a->first + i;
+
+		snprintf(texts[i], sizeof(texts[i]), "{\"n\":%u}", n);
+		entries[i] = (struct store_entry){
+			.at = place(n), .tail = tail_of(n, bench.salt), .node = SLICE("n"), .event = SLICE("m"),
+			.payload = slice_str(texts[i]), .user = SLICE("u"),
+		};
+	}
+	page.entries = entries;
+	a->on_page(a->arg, 0, &page);
+	free(texts);
+}
+
+static void
+answer(struct asked *a, int error)
+{
+	if (a->on_page != NULL && error < 0)
+		a->on_page(a->arg, error, NULL);
+	else if (a->on_page != NULL)
+		answer_page(a);
+	else if (error < 0)
+		a->on_appended(a->arg, error, place(0), 0, 0);
+	else
+		a->on_appended(a->arg, 0, place(a->number), tail_of(a->number, bench.salt), 0);
+	free(a);
+}
+
+bool
+bench_answer(void)
+{
+	struct asked *a;
+
+	if (list_empty(&bench.asked))
+		return false;
+	a = list_entry(bench.asked.next, struct asked, in_bench);
+	if (!a->executed)
+		return false;
+	list_remove(&a->in_bench);
+	bench.n_asked--;
+	answer(a, 0);
+	return true;
+}
+
+void
+bench_answer_all(void)
+{
+	for (unsigned i = 0; bench_execute() || bench_answer(); i++)
+		ck_assert_uint_lt(i, 20000);
+}
+
+void
+bench_store_lost(void)
+{
+	struct list lost, *link;
+
+	list_init(&lost);
+	list_append_all(&lost, &bench.asked);
+	bench.n_asked = 0;
+	while ((link = list_take_link(&lost)) != NULL)
+		answer(list_entry(link, struct asked, in_bench), -EHOSTUNREACH);
+}
+
+void
+bench_trim(unsigned oldest)
+{
+	bench.oldest = oldest;
+}
+
+void
+bench_flush(void)
+{
+	bench.oldest = bench.next;
+	bench.tip = 0;
+	bench.salt++;
+}
+
+/* ---- the bus ---- */
+
+static int
+fake_publish(struct broker *b, struct slice topic, struct slice event, struct slice payload, bool binary)
+{
+	return 0;
+}
+
+static void
+fake_subscribe(struct broker *b, struct slice topic, bool on)
+{
+	if (!slice_eq(topic, BENCH_TOPIC))
+		return;
+	bench.interest += on ? 1 : -1;
+	ck_assert_int_ge(bench.interest, 0);
+	if (on && bench.interest == 1)
+		bench.subscribed = !bench.slow_subscribe;
+	if (bench.interest == 0) {
+		bench.subscribed = false;
+		bench_lose_bus();
+	}
+}
+
+static bool
+fake_is_subscribed(const struct broker *b, struct slice topic)
+{
+	return bench.subscribed || !slice_eq(topic, BENCH_TOPIC);
+}
+
+static void
+fake_broker_free(struct broker *b)
+{
+	free(b);
+}
+
+static const struct broker_ops fake_broker = { "fake", fake_publish, fake_subscribe, fake_is_subscribed, fake_broker_free };
+
+void
+bench_subscribed(void)
+{
+	if (bench.interest == 0)
+		return;
+	bench.subscribed = true;
+	pubsub_subscribed(&bench.ps, BENCH_TOPIC);
+}
+
+void
+bench_lose_bus(void)
+{
+	struct list *link;
+
+	while ((link = list_take_link(&bench.bus)) != NULL)
+		free(list_entry(link, struct on_bus, in_bench));
+}
+
+static void
+bring(const struct on_bus *b)
+{
+	char		payload[24];
+	struct envelope e = {
+		.node = SLICE("n"), .event = SLICE("m"), .stored = true, .at = place(b->n), .prev = place(b->prev),
+		.tail = tail_of(b->n, b->salt), .tag = b->tag,
+	};
+
+	snprintf(payload, sizeof(payload), "{\"n\":%u}", b->n);
+	e.payload = slice_str(payload);
+	pubsub_receive_stored(&bench.ps, BENCH_TOPIC, &e);
+}
+
+void
+bench_bring(unsigned n, unsigned prev)
+{
+	bring(&(struct on_bus){ .n = n, .prev = prev, .salt = bench.salt });
+}
+
+bool
+bench_bus(void)
+{
+	struct list   *link = list_take_link(&bench.bus);
+	struct on_bus *b;
+
+	if (link == NULL)
+		return false;
+	b = list_entry(link, struct on_bus, in_bench);
+	bring(b);
+	free(b);
+	return true;
+}
+
+void
+bench_bus_all(void)
+{
+	while (bench_bus())
+		;
+}
+
+void
+bench_settle(void)
+{
+	if (!bench.subscribed)
+		bench_subscribed();
+	for (int i = 0; i < 3; i++) {
+		bench_answer_all();
+		bench_bus_all();
+		turn_after(bench.loop, BENCH_CHECK_MS + 100);
+	}
+	bench_answer_all();
+	turn_a_few(bench.loop);
+}
+
+/* ---- life ---- */
+
+static void
+on_intercept(struct subscriber *who, struct slice event, const struct message *m)
+{
+	struct listener *l = container_of(who, struct listener, sub);
+
+	l->intercepted++;
+	hub_send(&bench.ps.hub, &l->out, l->sub.codec, (struct message *)m);
+}
+
+void
+bench_limits(struct history_limits its, size_t max_held)
+{
+	struct store *store = xcalloc(1, sizeof(*store));
+
+	limits = its;
+	history_free(bench.history);
+	store->ops = &fake_store;
+	bench.history = history_new(bench.loop, &bench.ps, store,
+	    &(struct history_options){ .check_ms = BENCH_CHECK_MS, .max_held = max_held });
+}
+
+void
+bench_start(void)
+{
+	struct broker *broker = xcalloc(1, sizeof(*broker));
+
+	bench = (struct bench){ .loop = loop_new(), .oldest = 1, .next = 1 };
+	list_init(&bench.asked);
+	list_init(&bench.bus);
+	broker->ops = &fake_broker;
+	pubsub_init(&bench.ps, bench.loop, broker);
+	bench.ps.hub.on_intercept = on_intercept;
+	turn_after(bench.loop, 0);
+	bench_limits((struct history_limits){ .max = BENCH_MAX }, 1024 * 1024);
+}
+
+void
+bench_end(void)
+{
+	history_free(bench.history);
+	ck_assert_int_eq(bench.interest, 0);
+	bench_lose_bus();
+	pubsub_done(&bench.ps);
+	loop_free(bench.loop);
+}
+
+/* ---- listeners ---- */
+
+static void
+flush(struct outq *q)
+{
+}
+
+struct listener *
+listener_new(void)
+{
+	struct listener *l = xcalloc(1, sizeof(*l));
+
+	outq_init(&l->out, bench.loop, flush);
+	l->sub = (struct subscriber){ .out = &l->out, .codec = &codec_phoenix_v2 };
+	return l;
+}
+
+static void
+listener_enter(struct listener *l)
+{
+	hub_subscribe(&bench.ps.hub, &l->sub, BENCH_TOPIC);
+	l->joined = true;
+}
+
+void
+listener_join(struct listener *l)
+{
+	l->feed = feed_open(bench.history, BENCH_TOPIC, &limits);
+	listener_enter(l);
+}
+
+static unsigned
+number_in(struct slice text)
+{
+	const char *n = memmem(text.p, text.n, "{\"n\":", 5);
+
+	return n != NULL ? (unsigned)strtoul(n + 5, NULL, 10) : BENCH_RESYNC;
+}
+
+static void
+listener_note(struct listener *l, unsigned n)
+{
+	ck_assert_uint_lt(l->n, BENCH_MAX);
+	l->got[l->n++] = n;
+}
+
+static void
+on_history(void *arg, const struct history_page *page)
+{
+	struct listener *l = arg;
+	struct catchup	*c = l->catchup;
+
+	l->error = page->error;
+	l->recovered = page->recovered;
+	l->more = page->more;
+	l->n_page = page->n;
+	for (unsigned i = 0; i < page->n; i++)
+		listener_note(l, number_in(page->messages[i].payload));
+	l->catchup = NULL;
+	listener_enter(l);
+	catchup_finish(c, &l->sub);
+}
+
+void
+listener_catch_up(struct listener *l, unsigned n, unsigned newest)
+{
+	char	     id[UUID_LEN + 1];
+	struct slice last = n > 0 ? slice_str(uuid_from_position(place(n), tail_of(n, bench.salt), id)) : (struct slice){ 0 };
+
+	l->feed = feed_open(bench.history, BENCH_TOPIC, &limits);
+	l->catchup = history_catch_up(l->feed, last, STORE_MAX_PAGE, newest, on_history, l);
+}
+
+void
+listener_leave(struct listener *l)
+{
+	if (l->feed == NULL)
+		return;
+	listener_take(l);
+	catchup_cancel(l->catchup);
+	l->catchup = NULL;
+	hub_unsubscribe(&bench.ps.hub, &l->sub);
+	history_forget(bench.history, &l->sub);
+	feed_close(l->feed);
+	l->feed = NULL;
+	l->joined = false;
+}
+
+void
+listener_free(struct listener *l)
+{
+	listener_leave(l);
+	outq_done(&l->out);
+	loop_end_turn(bench.loop);
+	free(l);
+}
+
+void
+listener_take(struct listener *l)
+{
+	for (unsigned i = 0; i < l->out.n; i++) {
+		struct frame *f = outq_at(&l->out, i);
+		struct slice  text = slice(frame_body(f), frame_body_len(f));
+
+		if (number_in(text) == BENCH_RESYNC)
+			ck_assert_ptr_nonnull(memmem(text.p, text.n, "\"system\",{\"status\":\"resync\",\"recovered\":false}", 45));
+		else
+			ck_assert_ptr_nonnull(memmem(text.p, text.n, ",\"id\":\"0", 8));
+		listener_note(l, number_in(text));
+	}
+	outq_clear_unsent(&l->out);
+}
+
+void
+listener_got(struct listener *l, const char *numbers)
+{
+	autobuf struct buf text = { 0 };
+
+	listener_take(l);
+	for (unsigned i = 0; i < l->n; i++)
+		if (l->got[i] == BENCH_RESYNC)
+			buf_addf(&text, "%sR", i > 0 ? " " : "");
+		else
+			buf_addf(&text, "%s%u", i > 0 ? " " : "", l->got[i]);
+	buf_add_char(&text, '\0');
+	ck_assert_str_eq(text.p, numbers);
+}
