@@ -21,13 +21,15 @@ static void cluster_tick(struct timer *, uint64_t now);
 static void cluster_tell_left(struct timer *, uint64_t now);
 
 struct cluster *
-cluster_new(struct loop *loop, struct redis *redis, const struct cluster_options *o, const struct cluster_user *user, void *arg)
+cluster_new(struct loop *loop, struct redis *redis, const struct cluster_options *o, const struct cluster_user *user,
+    void *arg)
 {
 	struct cluster *c = xmalloc(sizeof(*c));
 
 	assert(cluster_is_id(slice_str(o->node)));
 	*c = (struct cluster){
-		.loop = loop, .redis = redis, .user = user, .arg = arg, .beat_ms = o->beat_ms, .timeout_ms = o->timeout_ms,
+		.loop = loop, .redis = redis, .user = user, .arg = arg, .beat_ms = o->beat_ms,
+		.timeout_ms = o->timeout_ms,
 		.node = xstrdup(o->node), .prefix = xstrdup(o->prefix), .host = xstrdup(o->host),
 		.listen = xstrdup(o->listen), .version = xstrdup(o->version), .started = loop->now,
 		.nodes_key = xasprintf("%snodes", o->prefix), .node_key = xasprintf("%snode:%s", o->prefix, o->node),

@@ -25,7 +25,11 @@ struct cluster_options {
 
 enum cluster_change {
 	CLUSTER_UP,		/* heard for the first time, or again after DOWN (the same epoch, or a newer one) */
-	CLUSTER_RENEWED,	/* the same node under a new epoch: what it had must be read again */
+	/*
+	 * Still up, but what we know of it must be read again: it has a new epoch, or, told with the same epoch, we
+	 * missed so many of its heartbeats that we may have missed anything.
+	 */
+	CLUSTER_RENEWED,
 	CLUSTER_DOWN		/* it left, or was silent for the timeout and Redis confirms it */
 };
 

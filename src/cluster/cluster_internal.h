@@ -1,6 +1,6 @@
 /*
- * What the files of a cluster share: cluster.c (our heartbeat, and all that the header offers), cluster_place.c (how we
- * come by a place), cluster_others.c (what we hear, and what becomes of the silent), cluster_nodes.c (the registry read).
+ * What the files of a cluster share: cluster.c (our heartbeat, and what the header offers), cluster_place.c (how we
+ * come by a place), cluster_others.c (what we hear, and what becomes of the silent), cluster_nodes.c (the registry).
  */
 #ifndef CLUSTER_CLUSTER_INTERNAL_H
 #define CLUSTER_CLUSTER_INTERNAL_H

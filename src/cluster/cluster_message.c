@@ -17,8 +17,9 @@ cluster_is_id(struct slice id)
 		return false;
 	for (size_t i = 0; i < id.n; i++) {
 		char c = id.p[i], lower = ascii_lower(c);
+		bool is_plain = (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9');
 
-		if (!(lower >= 'a' && lower <= 'z') && !(c >= '0' && c <= '9') && (c == '\0' || strchr("._:@-", c) == NULL))
+		if (!is_plain && (c == '\0' || strchr("._:@-", c) == NULL))
 			return false;
 	}
 	return true;

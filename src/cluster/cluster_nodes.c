@@ -16,9 +16,17 @@ static const struct {
 	const char	*name;
 	bool		 is_number;
 } fields[] = {
-	{ "epoch", true }, { "host", false }, { "pid", true }, { "version", false }, { "listen", false },
-	{ "connections", true }, { "channels", true }, { "topics", true }, { "messages_in", true }, { "frames_out", true },
+	{ "epoch", true },
+	{ "host", false },
+	{ "pid", true },
+	{ "version", false },
+	{ "listen", false },
 	{ "started", true },
+	{ "connections", true },
+	{ "channels", true },
+	{ "topics", true },
+	{ "messages_in", true },
+	{ "frames_out", true },
 };
 
 #define N_FIELDS	(sizeof(fields) / sizeof(fields[0]))

@@ -121,7 +121,9 @@ claim_answer(const struct redisReply *reply, uint64_t *epoch)
 		return MEMBERS_GONE;
 	if (slice_is(what, "alive"))
 		return MEMBERS_ALIVE;
-	return slice_is(what, "ours") && cluster_number(cluster_reply_text(reply, 1), epoch) == 0 ? MEMBERS_OURS : MEMBERS_REFUSED;
+	if (slice_is(what, "ours") && cluster_number(cluster_reply_text(reply, 1), epoch) == 0)
+		return MEMBERS_OURS;
+	return MEMBERS_REFUSED;
 }
 
 static void
@@ -158,7 +160,8 @@ cluster_claim(struct cluster *c, const struct member *m)
 	buf_addf(&message, ",\"dead\":\"%.*s\",\"epoch\":", SLICE_ARG(m->node));
 	struct slice keys[] = { slice_str(c->nodes_key), buf_slice(&key) };
 	struct slice args[] = {
-		m->node, number_text(&timeout, c->timeout_ms), number_text(&epoch, m->epoch), slice_str(c->channel), buf_slice(&message),
+		m->node, number_text(&timeout, c->timeout_ms), number_text(&epoch, m->epoch), slice_str(c->channel),
+		buf_slice(&message),
 	};
 	return cluster_eval(c, &cluster_claim_script, on_claimed, keys, args, 5);
 }

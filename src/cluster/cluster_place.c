@@ -46,7 +46,8 @@ holder_is_dead(const struct cluster *c, const struct holder *h)
 static void
 cluster_give_way(struct cluster *c, const struct holder *h)
 {
-	autofree char *why = xasprintf("node id %s is taken by process %.*s on %.*s", c->node, SLICE_ARG(h->pid), SLICE_ARG(h->host));
+	autofree char *why = xasprintf("node id %s is taken by process %.*s on %.*s", c->node, SLICE_ARG(h->pid),
+	    SLICE_ARG(h->host));
 
 	c->closed = true;
 	c->user->on_taken(c->arg, why);
@@ -80,7 +81,8 @@ cluster_taken(struct cluster *c, const struct redisReply *reply)
 		return cluster_ask(c, true);
 	/* The tick asks again. */
 	if (new)
-		log_warn("process %.*s on %.*s has our node id; waiting whether it lives", SLICE_ARG(h.pid), SLICE_ARG(h.host));
+		log_warn("process %.*s on %.*s has our node id: waiting whether it lives", SLICE_ARG(h.pid),
+		    SLICE_ARG(h.host));
 }
 
 /* The presences are written from inside on_place, and the beat goes behind them. */
@@ -124,8 +126,8 @@ cluster_ask(struct cluster *c, bool displace)
 	struct slice  keys[] = { slice_str(c->nodes_key), slice_str(c->node_key) };
 	struct number n[5];
 	struct slice  args[] = {
-		slice_str(c->node), slice_str(c->boot), number_text(&n[0], c->last_epoch), number_text(&n[1], c->timeout_ms),
-		slice_str(displace ? c->rival.boot : ""), slice_str(displace ? c->rival.score : ""),
+		slice_str(c->node), slice_str(c->boot), number_text(&n[0], c->last_epoch),
+		number_text(&n[1], c->timeout_ms), slice_str(displace ? c->rival.boot : ""), slice_str(displace ? c->rival.score : ""),
 		number_text(&n[2], 2 * c->timeout_ms), slice_str(c->host), number_text(&n[3], (uint64_t)getpid()),
 		slice_str(c->version), slice_str(c->listen), number_text(&n[4], c->loop->now - c->started),
 	};

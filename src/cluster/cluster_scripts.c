@@ -14,7 +14,8 @@
  * Never two owners of an id: a place that was fresh within the timeout is another boot's until it is given up; unless
  * the caller names that boot and the very score at which it knows it to be dead. A place that is still ours is kept
  * with its epoch; a new one has an epoch greater than any that was seen under this id.
- * ARGV: node, boot, last epoch, timeout, boot to displace, its score, the hash's life, host, pid, version, listen, ms since the start.
+ * ARGV: node, boot, last epoch, timeout, boot to displace, its score, the hash's life, host, pid, version, listen,
+ * ms since the start.
  * {'placed', epoch} or {'taken', boot, score, host, pid}.
  */
 struct redis_script cluster_register_script = { .name = "register", .text =
@@ -40,7 +41,8 @@ struct redis_script cluster_register_script = { .name = "register", .text =
 /*
  * Only who still has its place is heard: a heartbeat under an epoch that was lost, given up or taken over changes
  * nothing and reaches nobody.
- * ARGV: node, epoch, boot, number, the hash's life, channel, message, connections, channels, topics, messages_in, frames_out.
+ * ARGV: node, epoch, boot, number, the hash's life, channel, message, connections, channels, topics, messages_in,
+ * frames_out.
  * The heartbeat's number, or 0: lost.
  */
 struct redis_script cluster_beat_script = { .name = "beat", .text =

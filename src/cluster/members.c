@@ -75,7 +75,9 @@ members_add(struct members *m, struct slice node, uint64_t epoch, uint64_t now)
 	if (m->by_node.n >= MEMBERS_MAX && !members_make_room(m))
 		return NULL;
 	one = xmalloc(sizeof(*one) + node.n);
-	*one = (struct member){ .state = MEMBER_EXPECTED, .epoch = epoch, .heard = now, .node = slice(one->text, node.n) };
+	*one = (struct member){
+		.state = MEMBER_EXPECTED, .epoch = epoch, .heard = now, .node = slice(one->text, node.n),
+	};
 	memcpy(one->text, node.p, node.n);
 	map_put(&m->by_node, one);
 	return one;

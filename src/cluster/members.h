@@ -76,15 +76,18 @@ void members_bus(struct members *, bool up, uint64_t now);
 void members_echo(struct members *, uint64_t now);
 /* Another node's beat. */
 enum members_news members_beat(struct members *, struct slice node, uint64_t epoch, uint64_t seq, uint64_t now);
-/* It stands in the registry, under that epoch (0 = not known): expected to be heard. False if there is no room for it. */
+/*
+ * It stands in the registry, under that epoch (0 = not known): expected to be heard. False if there is no room for it.
+ */
 bool members_expect(struct members *, struct slice node, uint64_t epoch, uint64_t now);
-/* It says that it left, or another one says that it is dead (all up to that epoch). True if it was not down before. */
+/* It says that it left, or another one that it is dead (all up to that epoch). True if it was not down before. */
 bool members_left(struct members *, struct slice node, uint64_t epoch, uint64_t now);
 bool members_dead(struct members *, struct slice node, uint64_t epoch);
 
 /* Who has been silent for too long, the longest first; claimed from here on. NULL = nobody, or one is already. */
 struct member *members_claim(struct members *, uint64_t now);
-/* The answer to that claim; `epoch` as told with MEMBERS_OURS. The member is *who, as long as nothing else is called. */
-struct members_verdict members_answered(struct members *, enum members_answer, uint64_t epoch, uint64_t now, struct slice *who);
+/* The answer to that claim; `epoch` as told with MEMBERS_OURS. *who is borrowed from the member. */
+struct members_verdict members_answered(struct members *, enum members_answer, uint64_t epoch, uint64_t now,
+    struct slice *who);
 
 #endif

@@ -21,6 +21,7 @@
 	X(channel_presence) \
 	X(classes) \
 	X(clock) \
+	X(cluster) \
 	X(cluster_message) \
 	X(codec) \
 	X(config) \

@@ -14,13 +14,16 @@ static const struct {
 	const char	 *node, *name, *dead;
 	uint64_t	  epoch, seq;
 } good[] = {
-	{ "{\"v\":1,\"node\":\"a\",\"type\":\"beat\",\"epoch\":1763739030123,\"seq\":7,\"topics\":[[\"t\",3]]}", CLUSTER_BEAT, "a",
-	    "beat", "", 1763739030123, 7 },
-	{ " {\"v\": 1, \"type\": \"leave\", \"node\": \"h-1.x:4000.2\", \"epoch\": 5}" + 1, CLUSTER_LEAVE, "h-1.x:4000.2", "leave", "", 5, 0 },
-	{ "{\"v\":1,\"node\":\"a\",\"type\":\"down\",\"dead\":\"b_@\",\"epoch\":9007199254740992}", CLUSTER_DEAD, "a", "down", "b_@",
-	    9007199254740992, 0 },
-	{ "{\"v\":1,\"node\":\"a\",\"type\":\"kick\",\"epoch\":\"x\",\"seq\":-1}", CLUSTER_OTHER, "a", "kick", "", 0, 0 },
-	{ "{\"v\":1,\"node\":\"\\u0061b\",\"type\":\"be\\u0061t\",\"epoch\":1,\"seq\":1}", CLUSTER_BEAT, "ab", "beat", "", 1, 1 },
+	{ "{\"v\":1,\"node\":\"a\",\"type\":\"beat\",\"epoch\":1763739030123,\"seq\":7,\"topics\":[[\"t\",3]]}",
+	    CLUSTER_BEAT, "a", "beat", "", 1763739030123, 7 },
+	{ "{ \"v\": 1, \"type\": \"leave\", \"node\": \"h-1.x:4000.2\", \"epoch\": 5 }",
+	    CLUSTER_LEAVE, "h-1.x:4000.2", "leave", "", 5, 0 },
+	{ "{\"v\":1,\"node\":\"a\",\"type\":\"down\",\"dead\":\"b_@\",\"epoch\":9007199254740992}",
+	    CLUSTER_DEAD, "a", "down", "b_@", 9007199254740992, 0 },
+	{ "{\"v\":1,\"node\":\"a\",\"type\":\"kick\",\"epoch\":\"x\",\"seq\":-1}",
+	    CLUSTER_OTHER, "a", "kick", "", 0, 0 },
+	{ "{\"v\":1,\"node\":\"\\u0061b\",\"type\":\"be\\u0061t\",\"epoch\":1,\"seq\":1}",
+	    CLUSTER_BEAT, "ab", "beat", "", 1, 1 },
 };
 
 START_TEST(is_taken)
