@@ -151,7 +151,10 @@ void channel_history_drop(struct list *asked);
 /* dispatch.c */
 /* The rate that holds for an event here: the route's, else the one for all routes. NULL = none. */
 const struct rate *dispatch_rate(const struct channel *, struct slice event);
-/* Whose events are counted together: a user's, or those of an address where there is no user; host[ADDR_LEN] may hold it. */
+/*
+ * Whose events are counted together: a user's, or those of an address where there is no user; host[ADDR_LEN] may hold
+ * it.
+ */
 struct slice dispatch_rate_owner(const struct channel *, char *host);
 /* {"reason":"rate_limit","retry_after_ms":WAIT}; one more is counted. */
 #define RATE_LIMIT_LEN	80

@@ -201,8 +201,8 @@ channel_catch_up(struct channel *ch, struct slice last_seen, unsigned newest,
 	if (ch->phase != CHANNEL_JOINING || h == NULL || h->catchup != NULL)
 		return -EINVAL;
 	h->caught_up = fn;
-	h->catchup = history_catch_up(h->feed, last_seen, STORE_MAX_PAGE, newest < STORE_MAX_PAGE ? newest : STORE_MAX_PAGE,
-	    channel_caught_up, ch);
+	h->catchup = history_catch_up(h->feed, last_seen, STORE_MAX_PAGE,
+	    newest < STORE_MAX_PAGE ? newest : STORE_MAX_PAGE, channel_caught_up, ch);
 	return CHANNEL_LATER;
 }
 
