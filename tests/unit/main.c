@@ -52,12 +52,15 @@
 	X(phoenix_v1) \
 	X(phoenix_v2) \
 	X(presence_class) \
+	X(presence_view) \
 	X(proxied) \
 	X(proxy) \
 	X(pubsub) \
 	X(rates) \
 	X(redis) \
+	X(redis_url) \
 	X(room) \
+	X(replica) \
 	X(routes) \
 	X(session) \
 	X(stats) \
@@ -65,6 +68,8 @@
 	X(stream) \
 	X(tls) \
 	X(token) \
+	X(tracker) \
+	X(tracker_nodes) \
 	X(units) \
 	X(url) \
 	X(utf8) \
