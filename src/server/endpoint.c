@@ -1,5 +1,5 @@
 /*
- * The endpoint: accepts, and answers what is not a WebSocket.
+ * The endpoint: which path leads where, and the answers to what is not a WebSocket.
  */
 #include "server/endpoint.h"
 
@@ -11,8 +11,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/stats.h"
-#include "net/proxied.h"
 #include "net/url.h"
 
 #define DEV_TOKEN_SECONDS	(12 * 3600)
@@ -21,84 +19,6 @@ static const char welcome[] =
     "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>roost</title>"
     "<h1>roost is running</h1>"
     "<p>A realtime channel server for Phoenix clients. Point yours at <code>/socket</code>.</p></html>\n";
-
-static void
-door_on_gone(void *owner)
-{
-	stats->connections--;
-}
-
-/* Takes a token for a handshake: 0, or the ms until there is one. */
-static uint64_t
-door_take(struct door *d)
-{
-	uint32_t rate = (uint32_t)d->endpoint->options.tls_handshakes;
-
-	return bucket_take(&d->handshakes, d->endpoint->loop->now, rate, rate);
-}
-
-/* The token that the last caller lacked is there now. */
-static void
-door_open_again(struct timer *t, uint64_t now)
-{
-	struct door *d = container_of(t, struct door, rest);
-
-	door_take(d);
-	if (d->listener != NULL)
-		listener_set_accepting(d->listener, true);
-}
-
-/* Handshakes are dear: beyond the rate, callers wait in the backlog. */
-static void
-door_pace(struct door *d)
-{
-	struct loop *loop = d->endpoint->loop;
-	uint64_t     wait = door_take(d);
-
-	if (wait == 0)
-		return;
-	listener_set_accepting(d->listener, false);
-	loop_timer(loop, &d->rest, loop->now + wait);
-}
-
-/* What comes before HTTP: a PROXY header, TLS, or one and then the other. */
-static struct stream *
-door_stream(const struct door *d, int fd)
-{
-	struct tls_context	*tls = d->tls ? d->endpoint->options.tls : NULL;
-	const struct stream_ops *ops = d->proxy ? &stream_proxied : d->tls ? &stream_tls : &stream_plain;
-	struct stream		*s = stream_new(d->endpoint->loop, fd, ops, NULL, NULL);
-	int			 r = 0;
-
-	if (d->proxy)
-		r = proxied_accept(s, tls);
-	else if (d->tls)
-		r = tls_accept(s, tls);
-	if (r == 0)
-		return s;
-	stream_free(s, true);
-	return NULL;
-}
-
-static void
-door_on_accept(struct listener *l, int fd, const struct addr *peer, void *arg)
-{
-	struct door	*d = arg;
-	struct endpoint *e = d->endpoint;
-	struct stream	*s;
-
-	if (!d->admin && stats->connections >= e->options.max_connections) {
-		listener_turn_away(l, fd);
-		return;
-	}
-	if (d->tls)
-		door_pace(d);
-	s = door_stream(d, fd);
-	if (s == NULL)
-		return;
-	stats->connections++;
-	http_conn_new(&e->http, s, peer, d, door_on_gone);
-}
 
 static bool
 net_list_has(const struct addr_net *nets, unsigned n, const struct addr *a)
@@ -337,16 +257,9 @@ endpoint_done(struct endpoint *e)
 void
 endpoint_listen(struct endpoint *e, int fd, const struct addr_listen *a, bool admin)
 {
-	struct door *d = xmalloc(sizeof(*d));
-	char	     text[192];
+	struct door *d = door_open(e, fd, a, admin);
 
-	*d = (struct door){
-		.endpoint = e, .admin = admin, .proxy = a->proxy, .tls = a->tls, .loopback = addr_listen_is_loopback(a),
-		.rest.fire = door_open_again,
-	};
 	list_append(&e->doors, &d->in_endpoint);
-	d->listener = listener_new(e->loop, fd, a, door_on_accept, d);
-	log_info("%s on %s", admin ? "admin" : "listening", addr_listen_text(a, text));
 }
 
 void
@@ -357,7 +270,6 @@ endpoint_close_doors(struct endpoint *e, bool all)
 
 		if (d->admin && !all)
 			continue;
-		timer_stop(&d->rest);
-		d->listener = listener_free(d->listener, !e->keep_files);
+		door_close(d, !e->keep_files);
 	}
 }

@@ -1,32 +1,19 @@
 /*
- * Where connections come in: listeners, limits at the door, and which path leads where.
+ * Where connections come in: the doors, limits at them, and which path leads where.
  */
 #ifndef SERVER_ENDPOINT_H
 #define SERVER_ENDPOINT_H
 
 #include "auth/auth.h"
 #include "net/http_server.h"
-#include "net/listener.h"
 #include "net/tls.h"
 #include "server/census.h"
+#include "server/door.h"
 #include "server/origin.h"
 #include "server/pages.h"
 #include "transport/websocket.h"
 
 struct endpoint;
-
-/* One listener. */
-struct door {
-	struct list	 in_endpoint;
-	struct endpoint	*endpoint;
-	struct listener	*listener;
-	bool		 admin;		/* metrics and the like, instead of clients */
-	bool		 proxy;
-	bool		 tls;
-	bool		 loopback;	/* only this machine can reach it */
-	struct bucket	 handshakes;	/* TLS handshakes */
-	struct timer	 rest;		/* until there may be one more */
-};
 
 /* What a reload replaces as a whole. Everything is borrowed from the node. */
 struct endpoint_options {
