@@ -35,6 +35,7 @@ struct peer {
 	unsigned	 n_events;
 	unsigned	 places;
 	uint64_t	 epoch;			/* of the last */
+	uint64_t	 beats_before;		/* that were sent when it was told */
 	unsigned	 beats;			/* that came with what write_beat adds */
 	bool		 left;
 	bool		 seen_written;		/* when another one came up, it had written */
@@ -114,6 +115,7 @@ on_place(void *arg, uint64_t epoch)
 
 	p->places++;
 	p->epoch = epoch;
+	p->beats_before = p->cluster->seq;
 	ck_assert_uint_eq(cluster_epoch(p->cluster), epoch);
 	snprintf(key, sizeof(key), "written:%s", p->name);
 	ck_assert_int_eq(redis_command(p->redis, NULL, NULL, (struct slice[]){ SLICE("INCR"), slice_str(key) }, 2), 0);
@@ -349,6 +351,8 @@ START_TEST(two_meet)
 	until(all_meet, NULL);
 	ck_assert_uint_eq(count(a, "up b"), 1);
 	ck_assert_uint_eq(count(b, "up a"), 1);
+	ck_assert_uint_eq(a->beats_before, 0);
+	ck_assert_uint_eq(b->beats_before, 0);
 	ck_assert(a->seen_written);
 	ck_assert(b->seen_written);
 	ck_assert_uint_gt(a->beats, 0);
