@@ -13,7 +13,7 @@ struct catchup {
 	struct list	 in_feed;
 	struct feed	*feed;		/* NULL = it is over */
 	struct read	*read;
-	struct timer	 fail;		/* tells that the store cannot be asked */
+	struct loop_task fail;		/* tells that the store cannot be asked */
 	bool		 has_id;	/* reads what follows `from`; else the newest */
 	bool		 cut;		/* nothing joins on to the feed's position: the next message is not kept */
 	bool		 again;		/* the page was too old once */
@@ -61,7 +61,7 @@ catchup_end(struct catchup *c)
 
 	catchup_drop_kept(c);
 	list_remove(&c->in_feed);
-	timer_stop(&c->fail);
+	loop_forget_task(&c->fail);
 	read_cancel(c->read);
 	c->read = NULL;
 	c->feed = NULL;
@@ -178,7 +178,7 @@ catchup_on_page(void *arg, int error, const struct store_page *page)
 }
 
 static void
-catchup_on_fail(struct timer *t, uint64_t now)
+catchup_on_fail(struct loop_task *t)
 {
 	catchup_on_page(container_of(t, struct catchup, fail), -EHOSTUNREACH, NULL);
 }
@@ -198,7 +198,7 @@ catchup_ask(struct catchup *c)
 	c->asked_at = history_clock(f->history);
 	c->read = history_read(f->history, &r, catchup_on_page, c);
 	if (c->read == NULL)
-		loop_timer(f->history->loop, &c->fail, f->history->loop->now);
+		loop_at_end(f->history->loop, &c->fail);
 }
 
 static unsigned
@@ -213,7 +213,7 @@ history_catch_up(struct feed *f, struct slice last_seen, unsigned limit, unsigne
 	struct catchup *c = xmalloc(sizeof(*c));
 
 	*c = (struct catchup){
-		.feed = f, .fail.fire = catchup_on_fail, .limit = page_limit(limit, 1), .newest = page_limit(newest, 0),
+		.feed = f, .fail.run = catchup_on_fail, .limit = page_limit(limit, 1), .newest = page_limit(newest, 0),
 		.fn = fn, .arg = arg, .since = f->at, .grave.bury = catchup_bury,
 	};
 	c->has_id = last_seen.p != NULL && uuid_to_position(last_seen, &c->from, &c->tail) == 0;

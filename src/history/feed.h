@@ -97,10 +97,12 @@ struct feed {
 struct append {
 	struct list	 in_history;
 	struct list	 in_feed;	/* feed->excepting */
+	const struct feed *feed;	/* whose that is; NULL = it is in none */
 	const struct subscriber *except;
 	uint64_t	 tag;
-	bool		 stored;	/* the outcome is told; and it stands at */
+	bool		 stored;	/* the outcome was told */
 	struct position	 at;
+	uint64_t	 round;		/* of the feed, at that time */
 	history_said_fn *fn;
 	void		*arg;
 };
@@ -172,7 +174,7 @@ void page_end_all(struct history *);
 /* say.c */
 /* Who is not to hear this message, which is being delivered: NULL = nobody. */
 const struct subscriber *append_take_except(struct feed *, const struct store_entry *);
-/* The feed has moved: whoever waits for a message at or before its position waits in vain. */
+/* The feed has moved, or read all there is: whoever waits for a message that is not to come any more waits in vain. */
 void append_passed(struct feed *);
 /* The stream is not the one it was: nobody waits for what stood in it. */
 void append_forget_stored(struct feed *);

@@ -126,6 +126,7 @@ feed_take(struct feed *f, const struct store_page *page)
 		feed_move(f, page->tip);
 	f->answered = round;
 	f->sure_at = f->read_at;
+	append_passed(f);
 	feed_settle(f);
 }
 

@@ -9,7 +9,7 @@
 /* A page that somebody asked for. */
 struct asked_page {
 	struct list	 in_history;
-	struct timer	 answer;	/* where the store need not be asked */
+	struct loop_task answer;	/* where the store need not be asked */
 	bool		 has_id;	/* it was asked from a message */
 	history_page_fn	*fn;
 	void		*arg;
@@ -52,7 +52,7 @@ static void
 asked_page_free(struct asked_page *a)
 {
 	list_remove(&a->in_history);
-	timer_stop(&a->answer);
+	loop_forget_task(&a->answer);
 	free(a);
 }
 
@@ -84,7 +84,7 @@ asked_page_told(void *arg, int error, const struct store_page *page)
 
 /* An id that is none. */
 static void
-asked_page_on_answer(struct timer *t, uint64_t now)
+asked_page_on_answer(struct loop_task *t)
 {
 	static const struct store_page empty;
 
@@ -101,10 +101,10 @@ history_page(struct history *h, struct slice topic, const struct history_limits 
 	};
 	struct asked_page *a = xmalloc(sizeof(*a));
 
-	*a = (struct asked_page){ .answer.fire = asked_page_on_answer, .has_id = id.p != NULL, .fn = fn, .arg = arg };
+	*a = (struct asked_page){ .answer.run = asked_page_on_answer, .has_id = id.p != NULL, .fn = fn, .arg = arg };
 	list_append(&h->pages, &a->in_history);
 	if (id.p != NULL && uuid_to_position(id, &r.from, &r.tail) < 0) {
-		loop_timer(h->loop, &a->answer, h->loop->now);
+		loop_at_end(h->loop, &a->answer);
 		return 0;
 	}
 	if (history_read(h, &r, asked_page_told, a) != NULL)

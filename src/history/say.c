@@ -5,7 +5,6 @@
 
 #include "history/feed.h"
 
-/* How many that are not to hear wait at a place that the feed went by is looked at from the oldest on. */
 static struct append *
 feed_first_excepting(const struct feed *f)
 {
@@ -25,6 +24,7 @@ static void
 append_leave_feed(struct append *a)
 {
 	list_remove(&a->in_feed);
+	a->feed = NULL;
 	a->except = NULL;
 	if (a->stored)
 		append_free(a);
@@ -46,12 +46,19 @@ append_take_except(struct feed *f, const struct store_entry *e)
 	return NULL;
 }
 
+/* Its message stands at the feed's position or before it; or a read that was asked later has not found it. */
+static bool
+append_is_past(const struct append *a)
+{
+	return a->stored && (position_compare(a->at, a->feed->at) <= 0 || a->round < a->feed->answered);
+}
+
 void
 append_passed(struct feed *f)
 {
 	struct append *a;
 
-	while ((a = feed_first_excepting(f)) != NULL && a->stored && position_compare(a->at, f->at) <= 0)
+	while ((a = feed_first_excepting(f)) != NULL && append_is_past(a))
 		append_leave_feed(a);
 }
 
@@ -84,7 +91,8 @@ append_told(void *arg, int error, struct position at, uint64_t tail, uint64_t re
 
 	a->stored = true;
 	a->at = at;
-	if (error < 0 || list_empty(&a->in_feed))
+	a->round = a->feed != NULL ? a->feed->round : 0;
+	if (error < 0 || a->feed == NULL)
 		append_free(a);
 	if (error == 0)
 		said = slice_str(uuid_from_position(at, tail, id));
@@ -118,6 +126,7 @@ history_say(struct feed *f, struct slice event, struct slice payload, struct sli
 	list_append(&h->appends, &a->in_history);
 	if (except != NULL) {
 		a->tag = what.tag = new_tag();
+		a->feed = f;
 		list_append(&f->excepting, &a->in_feed);
 	}
 	r = h->store->ops->append(h->store, &what, append_told, a);

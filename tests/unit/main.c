@@ -15,6 +15,7 @@
 	X(batch) \
 	X(broker_redis) \
 	X(buf) \
+	X(catchup) \
 	X(census) \
 	X(channel) \
 	X(channel_history) \
@@ -31,6 +32,7 @@
 	X(envelope) \
 	X(feed) \
 	X(frame) \
+	X(history) \
 	X(http) \
 	X(http_server) \
 	X(hub) \
@@ -59,8 +61,8 @@
 	X(rates) \
 	X(redis) \
 	X(redis_url) \
-	X(room) \
 	X(replica) \
+	X(room) \
 	X(routes) \
 	X(session) \
 	X(stats) \

@@ -1,0 +1,402 @@
+/*
+ * History as channels use it: said, heard by all or by all but one, read in pages; in memory, and with a real Redis.
+ */
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "history/feed.h"
+#include "history_bench.h"
+#include "net/redis.h"
+#include "turned_by_hand.h"
+#include "with_redis.h"
+
+Suite *history_suite(void);
+
+static const struct history_limits limits = { .max = 100 };
+
+struct said {
+	unsigned n;
+	int	 error;
+	uint64_t retry;
+	char	 id[UUID_LEN + 1];
+};
+
+static void
+on_said(void *arg, int error, struct slice id, uint64_t retry_ms)
+{
+	struct said *s = arg;
+
+	s->n++;
+	s->error = error;
+	s->retry = retry_ms;
+	snprintf(s->id, sizeof(s->id), "%.*s", SLICE_ARG(id));
+}
+
+static int
+say_number(struct listener *l, unsigned n, bool to_self, struct said *said)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "{\"n\":%u}", n);
+	return history_say(l->feed, SLICE("m"), slice_str(text), SLICE("u"), to_self ? NULL : &l->sub, NULL, on_said, said);
+}
+
+/* ---- against the scripted world ---- */
+
+/* The message by the bus comes before (0) or behind (1) the outcome; it is lost and read (2); the outcome is unknown (3). */
+START_TEST(not_to_the_sender)
+{
+	struct listener *a = listener_new(), *b = listener_new();
+	struct said	 said = { 0 };
+
+	bench_append(2);
+	listener_join(a);
+	listener_join(b);
+	bench_answer_all();
+	ck_assert_int_eq(say_number(a, 3, false, &said), 0);
+	bench_execute();
+	if (_i == 0)
+		bench_bus_all();
+	if (_i == 2)
+		bench_lose_bus();
+	if (_i == 3)
+		bench_store_lost();
+	bench_answer_all();
+	bench_bus_all();
+	ck_assert_uint_eq(said.n, 1);
+	ck_assert_int_eq(said.error, _i == 3 ? -EHOSTUNREACH : 0);
+	if (_i == 2) {
+		bench_settle();
+		listener_got(b, "3");
+	}
+	bench_append(1);
+	bench_bus_all();
+	listener_got(a, _i == 3 ? "3 4" : "4");
+	listener_got(b, "3 4");
+	ck_assert(list_empty(&bench.history->appends));
+	listener_free(a);
+	listener_free(b);
+}
+END_TEST
+
+START_TEST(to_the_sender)
+{
+	struct listener *a = listener_new();
+	struct said	 said = { 0 };
+
+	listener_join(a);
+	bench_answer_all();
+	ck_assert_int_eq(say_number(a, 1, true, &said), 0);
+	bench_answer_all();
+	bench_bus_all();
+	listener_got(a, "1");
+	ck_assert_uint_eq(said.n, 1);
+	ck_assert_str_eq(said.id, "00000000-000a-7000-8000-000000000001");
+	ck_assert(list_empty(&bench.history->appends));
+	bench.store_down = true;
+	ck_assert_int_eq(say_number(a, 1, false, &said), -ENOTCONN);
+	ck_assert(list_empty(&bench.history->appends));
+	ck_assert_uint_eq(said.n, 1);
+	listener_free(a);
+}
+END_TEST
+
+/* The sender goes while its append is under way: before (0) or behind (1) the outcome; the feed stays (2) or not. */
+START_TEST(the_sender_goes)
+{
+	struct listener *a = listener_new(), *b = listener_new();
+	struct said	 said = { 0 };
+
+	listener_join(a);
+	if (_i == 2)
+		listener_join(b);
+	bench_answer_all();
+	ck_assert_int_eq(say_number(a, 1, false, &said), 0);
+	bench_execute();
+	if (_i == 1)
+		bench_answer_all();
+	listener_free(a);
+	bench_answer_all();
+	bench_bus_all();
+	ck_assert_uint_eq(said.n, 1);
+	listener_got(b, _i == 2 ? "1" : "");
+	ck_assert(list_empty(&bench.history->appends));
+	listener_free(b);
+}
+END_TEST
+
+/* Another node's tag is not taken for ours, and an append whose message never came is forgotten in time. */
+START_TEST(excepting_ends)
+{
+	struct listener *a = listener_new(), *b = listener_new();
+	struct said	 said = { 0 };
+
+	listener_join(a);
+	listener_join(b);
+	bench_answer_all();
+	ck_assert_int_eq(say_number(a, 1, false, &said), 0);
+	bench_answer_all();
+	ck_assert(!list_empty(&bench.history->appends));
+	bench_lose_bus();
+	if (_i == 0)
+		bench_append(1);
+	else
+		bench_flush();
+	bench_bus_all();
+	bench_settle();
+	ck_assert(list_empty(&bench.history->appends));
+	listener_got(a, _i == 0 ? "2" : "");
+	listener_got(b, _i == 0 ? "1 2" : "");
+	listener_free(a);
+	listener_free(b);
+}
+END_TEST
+
+/* Nobody keeps the topic's history here, but somebody listens. */
+START_TEST(without_a_feed)
+{
+	struct listener *a = listener_new();
+
+	hub_subscribe(&bench.ps.hub, &a->sub, BENCH_TOPIC);
+	bench_bring(3, 2);
+	listener_got(a, "3");
+	hub_unsubscribe(&bench.ps.hub, &a->sub);
+	bench_bring(4, 3);
+	ck_assert(!bench.ps.keeper->keeps(bench.ps.keeper_arg, BENCH_TOPIC));
+	listener_free(a);
+}
+END_TEST
+
+START_TEST(the_id_is_added)
+{
+	static const struct {
+		const char *payload;
+		const char *delivered;
+	} rows[] = {
+		{ "{}", "{ID" },
+		{ "{ }", "{ ID" },
+		{ "{\"a\":1}", "{\"a\":1,ID" },
+		{ "{\"a\": {} }", "{\"a\": {} ,ID" },
+		{ " {\"a\":\"}\"}\n ", " {\"a\":\"}\",ID" },
+		{ "{\"id\":3}", "{\"id\":3,ID" },
+	};
+	const char	*id = strstr(rows[_i].delivered, "ID");
+	size_t		 n = (size_t)(id - rows[_i].delivered);
+	struct store_entry e = { .at = { 10, 1 }, .tail = 5, .payload = slice_str(rows[_i].payload) };
+	autobuf struct buf out = { 0 };
+
+	history_add_id(&out, &e);
+	ck_assert(slice_starts(buf_slice(&out), slice(rows[_i].delivered, n)));
+	ck_assert(slice_is(slice_from(buf_slice(&out), n), "\"id\":\"00000000-000a-7000-8000-040000000005\"}"));
+}
+END_TEST
+
+/* ---- in memory ---- */
+
+static struct loop *loop;
+static struct history *history;
+
+static void
+memory_start(void)
+{
+	bench = (struct bench){ .loop = loop_new() };
+	loop = bench.loop;
+	turn_after(loop, 0);
+	pubsub_init(&bench.ps, loop, broker_local_new());
+	bench.history = history_new(loop, &bench.ps, store_memory_new(loop, 4000, wall_ms), &(struct history_options){ .max_held = 100000 });
+	history = bench.history;
+}
+
+static void
+memory_end(void)
+{
+	history_free(bench.history);
+	pubsub_done(&bench.ps);
+	loop_free(loop);
+}
+
+static void
+memory_turns(void)
+{
+	for (int i = 0; i < 4; i++)
+		turn_after(loop, 8);
+}
+
+static struct listener *
+joined(void)
+{
+	struct listener *l = listener_new();
+
+	l->feed = feed_open(history, BENCH_TOPIC, &limits);
+	hub_subscribe(&bench.ps.hub, &l->sub, BENCH_TOPIC);
+	l->joined = true;
+	return l;
+}
+
+START_TEST(in_memory)
+{
+	struct listener *a = joined(), *b = joined(), *late;
+	struct said	 said = { 0 };
+
+	/* Before the feed knows where it stands. */
+	ck_assert_int_eq(say_number(a, 1, true, &said), 0);
+	memory_turns();
+	ck_assert_uint_eq(said.n, 1);
+	listener_got(a, "1");
+	ck_assert_int_eq(say_number(a, 2, false, &said), 0);
+	listener_got(a, "1");
+	listener_got(b, "1 2");
+	late = listener_new();
+	listener_catch_up(late, 0, 10);
+	ck_assert_int_eq(say_number(b, 3, true, &said), 0);
+	memory_turns();
+	ck_assert_int_eq(say_number(b, 4, true, &said), 0);
+	listener_got(late, "1 2 3 4");
+	ck_assert_uint_eq(late->n_page, 2);
+	listener_free(a);
+	listener_free(b);
+	listener_free(late);
+}
+END_TEST
+
+/* The store is too small for its messages, and forgets topics with their positions: nobody is alarmed. */
+START_TEST(memory_runs_out)
+{
+	struct listener	    *a = joined();
+	struct said	     said = { 0 };
+	autobuf struct buf   big = { 0 };
+	struct feed	    *other = feed_open(history, SLICE("other"), &limits);
+
+	memory_turns();
+	ck_assert_int_eq(say_number(a, 1, true, &said), 0);
+	buf_addf(&big, "{\"x\":\"%03500d\"}", 0);
+	ck_assert_int_eq(history_say(other, SLICE("m"), buf_slice(&big), SLICE(""), NULL, NULL, on_said, &said), 0);
+	memory_turns();
+	ck_assert_int_eq(say_number(a, 2, true, &said), 0);
+	ck_assert_int_eq(say_number(a, 3, true, &said), 0);
+	memory_turns();
+	listener_got(a, "1 2 3");
+	feed_close(other);
+	listener_free(a);
+}
+END_TEST
+
+static unsigned echoes;
+
+/* Who is asked says something else: it comes behind for everyone. */
+static void
+answer_back(struct subscriber *who, struct slice event, const struct message *m)
+{
+	struct listener *l = container_of(who, struct listener, sub);
+	static struct said said;
+
+	hub_send(&bench.ps.hub, &l->out, l->sub.codec, (struct message *)m);
+	if (echoes > 0) {
+		echoes--;
+		say_number(l, 10 + echoes, true, &said);
+	}
+}
+
+START_TEST(said_while_it_is_told)
+{
+	static const char *const all[] = { "m", NULL };
+	struct listener *a, *b, *c;
+	struct said	 said = { 0 };
+
+	bench.ps.hub.on_intercept = answer_back;
+	a = listener_new();
+	b = listener_new();
+	a->sub.intercepts = b->sub.intercepts = all;
+	c = joined();
+	listener_catch_up(a, 0, 10);
+	listener_catch_up(b, 0, 10);
+	echoes = 2;
+	memory_turns();
+	say_number(c, 1, true, &said);
+	memory_turns();
+	listener_got(a, "1 11 10");
+	listener_got(b, "1 11 10");
+	listener_got(c, "1 11 10");
+	listener_free(a);
+	listener_free(b);
+	listener_free(c);
+}
+END_TEST
+
+static void
+page_numbers(void *arg, const struct history_page *page)
+{
+	struct buf *out = arg;
+
+	for (unsigned i = 0; i < page->n; i++)
+		buf_addf(out, "%.*s ", SLICE_ARG(page->messages[i].payload));
+	buf_addf(out, "%s%s", page->more ? "more " : "", page->recovered ? "recovered" : "");
+	buf_add_char(out, '\0');
+}
+
+START_TEST(pages)
+{
+	static const struct {
+		bool	    forward;
+		int	    id;		/* of that message, 0 = none, -1 = of none that is kept */
+		unsigned    limit;
+		const char *page;
+	} rows[] = {
+		{ false, 0, 2, "{\"n\":4} {\"n\":5} more " },
+		{ true, 0, 2, "{\"n\":1} {\"n\":2} more " },
+		{ false, 3, 10, "{\"n\":1} {\"n\":2} recovered" },
+		{ true, 3, 1, "{\"n\":4} more recovered" },
+		{ true, 5, 10, "recovered" },
+		{ false, -1, 10, "" },
+		{ true, -1, 10, "" },
+		{ false, 0, 0, "{\"n\":5} more " },
+		{ false, 0, 100000, "{\"n\":1} {\"n\":2} {\"n\":3} {\"n\":4} {\"n\":5} " },
+	};
+	struct listener	  *a = joined();
+	struct said	   said[6] = { 0 };
+	autobuf struct buf got = { 0 };
+	struct slice	   id = { 0 };
+
+	memory_turns();
+	for (unsigned n = 1; n <= 5; n++)
+		say_number(a, n, true, &said[n]);
+	memory_turns();
+	if (rows[_i].id > 0)
+		id = slice_str(said[rows[_i].id].id);
+	else if (rows[_i].id < 0)
+		id = SLICE("00000000-000a-7000-8000-040000000005");
+	ck_assert_int_eq(history_page(history, BENCH_TOPIC, &limits, rows[_i].forward, id, rows[_i].limit, page_numbers, &got), 0);
+	ck_assert_uint_eq(got.n, 0);
+	memory_turns();
+	ck_assert_str_eq(got.p, rows[_i].page);
+	listener_free(a);
+}
+END_TEST
+
+
+
+Suite *
+history_suite(void)
+{
+	Suite *s = suite_create("history");
+	TCase *t = tcase_create("scripted");
+
+	tcase_add_checked_fixture(t, bench_start, bench_end);
+	tcase_add_loop_test(t, not_to_the_sender, 0, 4);
+	tcase_add_test(t, to_the_sender);
+	tcase_add_loop_test(t, the_sender_goes, 0, 3);
+	tcase_add_loop_test(t, excepting_ends, 0, 2);
+	tcase_add_test(t, without_a_feed);
+	tcase_add_loop_test(t, the_id_is_added, 0, 6);
+	suite_add_tcase(s, t);
+	t = tcase_create("memory");
+	tcase_add_checked_fixture(t, memory_start, memory_end);
+	tcase_add_test(t, in_memory);
+	tcase_add_test(t, memory_runs_out);
+	tcase_add_test(t, said_while_it_is_told);
+	tcase_add_loop_test(t, pages, 0, 9);
+	suite_add_tcase(s, t);
+	return s;
+}
