@@ -10,7 +10,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stats.h"
+#include "history/history.h"
 #include "net/outq.h"
+#include "presence/tracker.h"
 #include "session/channel.h"
 #include "session/classes.h"
 #include "wire/message.h"
@@ -65,6 +67,16 @@ choose(unsigned n)
 	return c % n;
 }
 
+/* What the class learnt last is asked for by large bytes, so that the other ones mean what they always meant. */
+static bool
+choose_more(void)
+{
+	if (program.n == 0 || (unsigned char)*program.p < 0xe0)
+		return false;
+	program = slice_from(program, 1);
+	return true;
+}
+
 /* The class. */
 
 static void
@@ -78,10 +90,59 @@ act_on_refs(struct channel *ch)
 		refs[n_refs++] = ref;
 }
 
+static void
+act_on_presence(struct channel *ch)
+{
+	static const char *const keys[] = { "u", "v" }, *const metas[] = { "{}", "{\"a\":1}" };
+	struct slice key = slice_str(keys[choose(2)]);
+
+	switch (choose(5)) {
+	case 0:
+		channel_watch(ch);
+		break;
+	case 1:
+		channel_track(ch, key, slice_str(metas[choose(2)]));
+		break;
+	case 2:
+		channel_update(ch, key, slice_str(metas[choose(2)]));
+		break;
+	case 3:
+		channel_untrack(ch, key);
+		break;
+	default:
+		channel_set_leave_grace(ch, choose(200));
+	}
+}
+
+static void act(struct channel *);
+
+static void
+on_loaded(struct channel *ch, struct channel_ref *ref, const struct history_page *page)
+{
+	act(ch);
+	channel_ref_reply(ref, page->error == 0, channel_empty());
+}
+
+static void
+act_on_history(struct channel *ch)
+{
+	if (choose(3) == 0)
+		channel_load(ch, choose(2) == 0, slice(NULL, 0), choose(4), on_loaded);
+	else
+		channel_post(ch, slice_str(choose(2) == 0 ? "said" : "shouted"), SLICE("{}"), SLICE("{}"), choose(2) == 0);
+}
+
 /* Anything that a class may do with a channel. */
 static void
 act_on(struct channel *ch)
 {
+	if (choose_more()) {
+		if (choose(2) == 0)
+			act_on_presence(ch);
+		else
+			act_on_history(ch);
+		return;
+	}
 	switch (choose(14)) {
 	case 0:
 		channel_push(ch, SLICE("pushed"), channel_empty());
@@ -144,14 +205,32 @@ outcome(void)
 	return choose(12) == 11 ? -1 : 0;
 }
 
+/* Decides, mostly. */
+static void
+on_page(struct channel *ch, const struct history_page *page)
+{
+	unsigned what = choose(4);
+
+	act(ch);
+	if (what < 2)
+		channel_accept(ch, channel_empty());
+	else if (what == 2)
+		channel_refuse(ch, channel_empty());
+}
+
 static int
 on_join(struct channel *ch, const struct channel_message *params)
 {
 	static const int results[] = { CHANNEL_OK, CHANNEL_OK, CHANNEL_LATER, CHANNEL_LATER, CHANNEL_REFUSED, -1 };
+	const struct history_limits limits = { .max = 3 };
 	int		 result;
 
 	act(ch);
+	if (choose_more())
+		channel_keep_history(ch, &limits);
 	result = n_known < MAX_KNOWN ? results[choose(6)] : CHANNEL_REFUSED;
+	if (result == CHANNEL_LATER && choose_more())
+		result = channel_catch_up(ch, choose(2) == 0 ? SLICE("nonsense") : slice(NULL, 0), choose(4), on_page);
 	if (result == CHANNEL_OK || result == CHANNEL_LATER)
 		known[n_known++] = ch;
 	return result;
@@ -247,7 +326,7 @@ hear(struct client *c, const struct inbound *in)
 	}
 	must(*live != 0);
 	must(ref == 0 || close || error);
-	must(join_ref == *live || (join_ref == 0 && slice_is(in->event, "said")));
+	must(join_ref == *live || (join_ref == 0 && (slice_is(in->event, "said") || slice_is(in->event, "presence_diff"))));
 	if (close || error) {
 		must(ref == *live);
 		*live = 0;
@@ -423,9 +502,18 @@ step(void)
 		act(known[choose(n_known)]);
 }
 
+static int64_t
+wall(void)
+{
+	return (int64_t)env.loop->now;
+}
+
 static void
 begin(void)
 {
+	static const struct route_rate rate = { "say", { 3, 100 } };
+	const struct tracker_options presence = { .window_ms = 50, .load_ms = 100, .max_metas = 3, .max_meta = 64 };
+	const struct history_options keeping = { .max_held = 64 };
 	const char *why_not;
 	char	   *why;
 
@@ -434,6 +522,10 @@ begin(void)
 		must(class_add(&wild, &why_not) == 0);
 	}
 	session_env_init(&env, loop_new(), broker_local_new());
+	env.tracker = tracker_new(env.loop, &env.pubsub, "n", &presence, NULL, NULL);
+	env.history = history_new(env.loop, &env.pubsub, store_memory_new(env.loop, 1024, wall), &keeping);
+	env.event_rates = &rate;
+	env.n_event_rates = 1;
 	env.verify = verify;
 	env.routes = routes_new();
 	env.limits = (struct session_limits){
@@ -461,6 +553,8 @@ end(void)
 		outq_done(&clients[n_clients - 1]->out);
 		free(clients[n_clients - 1]);
 	}
+	tracker_free(env.tracker);
+	history_free(env.history);
 	session_env_done(&env);
 	loop_free(loop);
 }
