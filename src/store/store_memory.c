@@ -1,6 +1,6 @@
 /*
- * History in the memory of one node. A topic's messages stand in a ring, oldest first; the topics stand in a list, the
- * one that was longest without a message first: it pays when memory runs out.
+ * History in the memory of one node. A topic's messages stand in a ring, oldest first; the topics stand in a
+ * list, the one that was longest without a message first: it pays when memory runs out.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -287,7 +287,9 @@ told_tell(struct told *t)
 	for (unsigned i = 0; i < t->page.n; i++) {
 		const struct kept *k = t->shown[i];
 
-		entries[i] = (struct store_entry){ .at = k->at, .tail = k->tail, .event = k->event, .payload = k->payload, .user = k->user };
+		entries[i] = (struct store_entry){
+			.at = k->at, .tail = k->tail, .event = k->event, .payload = k->payload, .user = k->user
+		};
 	}
 	t->page.entries = entries;
 	t->on_page(t->arg, 0, &t->page);
@@ -388,7 +390,8 @@ memory_append(struct store *s, const struct store_append *a, store_appended_fn *
 
 /* The places [*from, *to) that are asked for. Returns whether there are more beyond. */
 static bool
-shelf_range(const struct shelf *shelf, const struct store_read *r, struct position floor, uint32_t *from, uint32_t *to)
+shelf_range(const struct shelf *shelf, const struct store_read *r, struct position floor,
+    uint32_t *from, uint32_t *to)
 {
 	bool	 is_open = r->from.ms == 0 && r->from.seq == 0;
 	uint32_t old = shelf_find(shelf, floor), at = shelf_find(shelf, r->from);

@@ -174,7 +174,8 @@ append_ask(const struct store_redis *s, const struct store_append *a, struct ask
 	args[APPEND_RATE] = number(&count, rate->count);
 	args[APPEND_PERIOD] = number(&period, rate->period_ms);
 	n = entry_fields(args + APPEND_FIELDS, a, s->node, slice_str(tail.text));
-	return redis_eval(s->redis, &store_append_script, on_appended, asked, keys, rate->count > 0 ? 2 : 1, args, APPEND_FIELDS + n);
+	return redis_eval(s->redis, &store_append_script, on_appended, asked, keys, rate->count > 0 ? 2 : 1, args,
+	    APPEND_FIELDS + n);
 }
 
 static int
@@ -304,7 +305,7 @@ is_page(const struct redisReply *r, struct position *tip)
 
 static int read_ask(struct asked *);
 
-/* Nothing but entries that are no messages: what lies beyond the last of them is the page. False if there is no way on. */
+/* Nothing but entries that are no messages: the page is what lies beyond them. False if there is no way on. */
 static bool
 read_on(struct asked *a, const struct redisReply *entries, unsigned n)
 {
@@ -416,7 +417,9 @@ store_redis_new(struct redis *redis, const char *prefix, const char *node)
 {
 	struct store_redis *s = xmalloc(sizeof(*s));
 
-	*s = (struct store_redis){ .store.ops = &store_redis, .redis = redis, .prefix = xstrdup(prefix), .node = xstrdup(node) };
+	*s = (struct store_redis){
+		.store.ops = &store_redis, .redis = redis, .prefix = xstrdup(prefix), .node = xstrdup(node)
+	};
 	list_init(&s->asked);
 	buf_add_str(&s->head, "{\"v\":1,\"node\":");
 	json_quote(&s->head, slice_str(node));

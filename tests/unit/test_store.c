@@ -634,7 +634,8 @@ END_TEST
 START_TEST(payloads_untouched)
 {
 	static const char *const payloads[] = {
-		"{}", "{ \"a\" : [ ] }", "{\"n\":[1,1.0,1e400,-0,12345678901234567890,0.1000]}", "{\"s\":\"\\u00e9\\/\\n\\\"\\\\\\ud83d\\ude00\"}",
+		"{}", "{ \"a\" : [ ] }", "{\"n\":[1,1.0,1e400,-0,12345678901234567890,0.1000]}",
+		"{\"s\":\"\\u00e9\\/\\n\\\"\\\\\\ud83d\\ude00\"}",
 		"{\"\xc3\xa9\":\"\xf0\x9f\x98\x80 \xe2\x82\xac\"}", "{\"a\":1,\"a\":2,\"\":null}", "{\"$1\":\"%s {0} ]] ' \"}",
 	};
 	autofree char *big = xmalloc(200 * 1024 + 1);
@@ -691,7 +692,8 @@ END_TEST
 START_TEST(any_topic)
 {
 	static const char *const topics[] = {
-		"room:a", "room:A", "room:{a}", "{room:a}", "a}b{c", "}", "{", "room: a b", "room:\"a\"\r\n", "\xe2\x82\xac", "room:a:n1", "*"
+		"room:a", "room:A", "room:{a}", "{room:a}", "a}b{c",
+		"}", "{", "room: a b", "room:\"a\"\r\n", "\xe2\x82\xac", "room:a:n1", "*"
 	};
 	static const struct rate   one = { 1, MINUTE };
 	const struct store_rate	   rate = { .key = SLICE("say/u1"), .rate = one };
@@ -1156,9 +1158,12 @@ END_TEST
 START_TEST(no_messages)
 {
 	static const char *const entries[] = {
-		"payload {} tail 6", "event e", "event e payload []", "event e payload {", "event e payload {}x", "event e payload 1", "x y",
+		"payload {} tail 6", "event e", "event e payload []", "event e payload {", "event e payload {}x",
+		"event e payload 1", "x y",
 		"event e payload {\"a\":\"\xff\"}", "event \xff payload {}", "event a\x01z payload {}",
-		"event eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee payload {}",
+		/* One byte too long. */
+		"event eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
+		"eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee payload {}",
 	};
 	static const char by_words[] =
 		"local words = {} for word in string.gmatch(ARGV[2], '%S+') do words[#words + 1] = word end "
