@@ -1,6 +1,6 @@
 /*
- * What the tracker's files share: tracker.c (topics, members, what they track), tracker_window.c (what is told, to
- * clients and to Redis), tracker_nodes.c (what the other nodes hold).
+ * What the tracker's files share: tracker.c (topics, members, what they track), tracker_own.c (their replica of the topic),
+ * tracker_window.c (what is told, to clients and to Redis), tracker_remote.c and tracker_nodes.c (what the other nodes hold).
  */
 #ifndef PRESENCE_TRACKER_INTERNAL_H
 #define PRESENCE_TRACKER_INTERNAL_H
@@ -93,11 +93,20 @@ struct presence_topic *tracker_topic(const struct tracker *, struct slice name);
 /* When nothing holds it any more. */
 void topic_free(struct presence_topic *);
 
-/* In our own replica, at the next write: it is there (lingering or not), or no more. */
+/* tracker_own.c. In our own replica, at the next write: it is there (lingering or not), or no more. */
 void own_put(struct presence_topic *, struct presence *, bool lingers);
 void own_del(struct presence_topic *, struct presence *);
 /* The same client under a new ref, as another node's client has the old one, too. */
 void own_rename(struct presence_topic *, struct presence *);
+/* That presence is this member's. */
+void member_own(struct presence_member *, struct presence *);
+/* A new one; `members` is its meta's inside, without the server's own. */
+void member_add(struct presence_member *, struct slice key, struct slice members, struct slice prev);
+/* A new one in the place of an old one, which is ours or lingers anywhere. */
+void member_replace(struct presence_member *, struct presence *old, struct slice members);
+/* Nobody's, for so long; or somebody's again. */
+void linger_start(struct presence_topic *, struct presence *, uint64_t grace_ms);
+void linger_stop(struct presence *);
 
 /* tracker_window.c: something changed, or somebody came or went: the window begins, unless one runs. */
 void topic_touch(struct presence_topic *);
@@ -108,8 +117,26 @@ void topic_on_window(struct timer *, uint64_t now_ms);
 void topic_write(struct presence_topic *);
 void topic_write_whole(struct presence_topic *);
 
-/* tracker_nodes.c */
+/* tracker_remote.c. NULL if nothing is known of that node in the topic. */
+struct remote *remote_find(const struct presence_topic *, const struct presence_node *);
+struct remote *remote_get(struct presence_topic *, struct presence_node *);
 void remote_free(struct remote *);
+/* Has sync read what the node holds; for `remote_ask` once more, even if that is under way. */
+void tracker_ask(const struct tracker *, const struct presence_topic *, const struct presence_node *);
+void remote_ask(struct remote *);
+/* There is something newer than what we know: it is read, if that is not under way. */
+void remote_heard(struct remote *, uint64_t epoch, uint64_t version);
+/* A delta that follows what we have. */
+void remote_change(struct remote *, const struct presence_delta *);
+/* All that it holds. What is in it and was there before never went. */
+void remote_replace(struct remote *, uint64_t epoch, uint64_t version, const struct presence_item *, unsigned n);
+/* There is a hash, or news that are as good; there is none: believed at the second time, if the node lives. */
+void remote_is_there(struct remote *);
+void remote_is_missing(struct remote *);
+/* What was read may be less than what was heard: then it is read once more, and believed. */
+void remote_check_heard(struct remote *);
+/* Its node is up. */
+void remote_show(struct remote *);
 
 /* presence_meta.c: keys and metas as classes give them. 0, -EINVAL. */
 int presence_check_key(struct slice key);

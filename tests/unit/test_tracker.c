@@ -1,0 +1,1022 @@
+/*
+ * The tracker: windows and what clients see of them, lingering presences, and the replicas of other nodes.
+ */
+#include <errno.h>
+
+#include "presence_model.h"
+#include "turned_by_hand.h"
+
+#include "base/stats.h"
+
+Suite *tracker_suite(void);
+
+#define N_VIEWERS	8
+#define WINDOW		50
+#define LOAD		1000
+#define GRACE		2000
+#define MANY		10000
+
+static struct loop *loop;
+static struct pubsub pubsub;
+static struct tracker *tracker;
+static struct viewer viewers[N_VIEWERS];
+static char said[4096];		/* to Redis */
+static char refs[64][17];	/* in the order in which they were written */
+static unsigned n_refs;
+
+static const struct tracker_options options = { .window_ms = WINDOW, .load_ms = LOAD, .max_metas = 3, .max_meta = 64 };
+
+static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static void
+say(const char *fmt, ...)
+{
+	const size_t n = strlen(said);
+	va_list	     ap;
+
+	va_start(ap, fmt);
+	vsnprintf(said + n, sizeof(said) - n, fmt, ap);
+	va_end(ap);
+}
+
+/* Refs are random: they are told by the order in which they came. */
+static unsigned
+ref_number(struct slice ref)
+{
+	for (unsigned i = 0; i < n_refs; i++)
+		if (slice_is(ref, refs[i]))
+			return i + 1;
+	if (n_refs < 64)
+		snprintf(refs[n_refs++], sizeof(refs[0]), "%.*s", SLICE_ARG(ref));
+	return n_refs;
+}
+
+static void
+on_watch(void *arg, struct slice topic, bool on)
+{
+	say("%c%.*s;", on ? '+' : '-', SLICE_ARG(topic));
+}
+
+static void
+on_write(void *arg, struct slice topic, const struct presence_delta *d)
+{
+	say("%.*s %u>%u", SLICE_ARG(topic), (unsigned)d->from, (unsigned)d->to);
+	for (unsigned i = 0; i < d->n_put; i++)
+		say(" +%.*s/%u%s", SLICE_ARG(d->put[i].key), ref_number(d->put[i].ref), d->put[i].lingers ? "~" : "");
+	for (unsigned i = 0; i < d->n_gone; i++)
+		say(" -%.*s/%u", SLICE_ARG(d->gone[i].key), ref_number(d->gone[i].ref));
+	say("%s;", d->empty ? " empty" : "");
+}
+
+static void
+on_read(void *arg, struct slice topic, struct slice node)
+{
+	say("?%.*s@%.*s;", SLICE_ARG(topic), SLICE_ARG(node));
+}
+
+static const struct tracker_sync log_sync = { .watch = on_watch, .write = on_write, .read = on_read };
+
+static void
+set_up_with(const struct tracker_sync *sync)
+{
+	loop = loop_new();
+	pubsub_init(&pubsub, loop, broker_local_new());
+	tracker = tracker_new(loop, &pubsub, "m", &options, sync, NULL);
+	for (int i = 0; i < N_VIEWERS; i++)
+		viewer_init(&viewers[i], loop);
+	said[0] = '\0';
+	n_refs = 0;
+}
+
+static void
+set_up_alone(void)
+{
+	set_up_with(NULL);
+}
+
+static void
+set_up(void)
+{
+	set_up_with(&log_sync);
+}
+
+static void
+tear_down(void)
+{
+	for (int i = 0; i < N_VIEWERS; i++)
+		viewer_done(&viewers[i], &pubsub);
+	tracker_free(tracker);
+	pubsub_done(&pubsub);
+	loop_free(loop);
+}
+
+static struct viewer *
+enters(int i)
+{
+	viewer_enter(&viewers[i], tracker, &pubsub, "t", "\"1\"");
+	return &viewers[i];
+}
+
+static int
+tracks(struct viewer *v, const char *key, const char *meta)
+{
+	return tracker_track(v->member, slice_str(key), slice_str(meta));
+}
+
+/* What every client shows, which is what the server does. */
+static void
+window(void)
+{
+	autobuf struct buf list = { 0 };
+	bool		   exists;
+
+	turn_after(loop, WINDOW + 2 * WHEEL_TICK_MS);
+	exists = tracker_list(tracker, SLICE("t"), &list);
+	for (int i = 0; i < N_VIEWERS; i++) {
+		viewer_reads(&viewers[i]);
+		if (viewers[i].member == NULL || viewers[i].model.states == 0)
+			continue;
+		ck_assert(exists);
+		ck_assert_msg(model_equals(&viewers[i].model, buf_slice(&list)), "%.*s", SLICE_ARG(buf_slice(&list)));
+	}
+}
+
+static void
+has_said(const char *want)
+{
+	ck_assert_str_eq(said, want);
+	said[0] = '\0';
+}
+
+/* The frames of a client, each as text, one after the other. */
+static void
+got(struct viewer *v, const char *want)
+{
+	autobuf struct buf all = { 0 };
+
+	for (unsigned i = 0; i < v->out.n; i++)
+		buf_add(&all, frame_body(outq_at(&v->out, i)), frame_body_len(outq_at(&v->out, i)));
+	ck_assert_msg(slice_is(buf_slice(&all), want), "%.*s", SLICE_ARG(buf_slice(&all)));
+}
+
+START_TEST(an_empty_topic)
+{
+	struct viewer *v = enters(0);
+
+	ck_assert_uint_eq(v->out.n, 0);
+	turn_after(loop, WINDOW / 2);
+	ck_assert_uint_eq(v->out.n, 0);
+	turn_after(loop, WINDOW);
+	got(v, "[\"1\",null,\"t\",\"presence_state\",{}]");
+	turn_after(loop, 300);
+	ck_assert_uint_eq(v->out.n, 1);
+	ck_assert_uint_eq(tracker_count(tracker, SLICE("t")), 0);
+	ck_assert(!tracker_list(tracker, SLICE("u"), NULL));
+}
+END_TEST
+
+START_TEST(state_then_diffs)
+{
+	struct viewer	  *a = enters(0), *b;
+	struct slice	   meta;
+	autobuf struct buf want = { 0 };
+
+	ck_assert_int_eq(tracks(a, "u1", "{\"n\":\"A\"}"), 0);
+	ck_assert_uint_eq(tracker_count(tracker, SLICE("t")), 0);
+	meta = tracker_meta(a->member, SLICE("u1"));
+	turn_after(loop, WINDOW + 20);
+	buf_addf(&want, "[\"1\",null,\"t\",\"presence_state\",{\"u1\":{\"metas\":[%.*s]}}]%c", SLICE_ARG(meta), 0);
+	got(a, want.p);
+	ck_assert_uint_eq(tracker_count(tracker, SLICE("t")), 1);
+	window();
+	b = enters(1);
+	ck_assert_int_eq(tracks(b, "u1", "{}"), 0);
+	ck_assert_ptr_null(tracker_meta(b->member, SLICE("u2")).p);
+	meta = tracker_meta(b->member, SLICE("u1"));
+	turn_after(loop, WINDOW + 20);
+	want.n = 0;
+	buf_addf(&want, "[null,null,\"t\",\"presence_diff\",{\"joins\":{\"u1\":{\"metas\":[%.*s]}},\"leaves\":{}}]%c", SLICE_ARG(meta), 0);
+	got(a, want.p);
+	ck_assert_uint_eq(tracker_count(tracker, SLICE("t")), 1);
+	window();
+	ck_assert_uint_eq(b->model.n, 2);
+	ck_assert_uint_eq(b->model.states, 1);
+	ck_assert_uint_eq(b->model.diffs, 0);
+	viewer_leave(a, &pubsub, 0);
+	window();
+	ck_assert_uint_eq(b->model.n, 1);
+	ck_assert_uint_eq(b->model.diffs, 1);
+	ck_assert_uint_eq(a->model.diffs, 1);
+}
+END_TEST
+
+START_TEST(no_net_change_is_silent)
+{
+	struct viewer *a = enters(0), *b, *c;
+	char	      *before;
+
+	tracks(a, "u", "{\"x\":1}");
+	window();
+	b = enters(1);
+	c = enters(2);
+	tracks(b, "v", "{}");
+	tracks(b, "w", "{}");
+	tracker_untrack(b->member, SLICE("w"));
+	viewer_leave(b, &pubsub, 0);
+	before = xstrndup(tracker_meta(a->member, SLICE("u")).p, tracker_meta(a->member, SLICE("u")).n);
+	ck_assert_int_eq(tracker_update(a->member, SLICE("u"), SLICE("{ \"x\":1, \"phx_ref\":3 }")), 0);
+	ck_assert(slice_is(tracker_meta(a->member, SLICE("u")), before));
+	free(before);
+	window();
+	ck_assert_uint_eq(a->model.diffs, 0);
+	ck_assert_uint_eq(b->model.states, 0);
+	ck_assert_uint_eq(c->model.states, 1);
+	ck_assert_uint_eq(c->model.n, 1);
+}
+END_TEST
+
+START_TEST(an_update_is_one_diff)
+{
+	struct viewer	  *a = enters(0), *b = enters(1);
+	autobuf struct buf old = { 0 }, want = { 0 };
+
+	tracks(a, "u", "{\"x\":1}");
+	window();
+	buf_add_slice(&old, tracker_meta(a->member, SLICE("u")));
+	ck_assert_int_eq(tracker_update(a->member, SLICE("u"), SLICE("{\"x\":2}")), 0);
+	/* Its ref nobody has seen, so nobody hears of it as the one before. */
+	ck_assert_int_eq(tracker_update(a->member, SLICE("u"), SLICE("{\"x\":3}")), 0);
+	turn_after(loop, WINDOW + 20);
+	buf_addf(&want, "[null,null,\"t\",\"presence_diff\",{\"joins\":{\"u\":{\"metas\":[%.*s]}},\"leaves\":{\"u\":{\"metas\":[%.*s]}}}]%c",
+	    SLICE_ARG(tracker_meta(a->member, SLICE("u"))), SLICE_ARG(buf_slice(&old)), 0);
+	got(b, want.p);
+	ck_assert(slice_eq(json_member(tracker_meta(a->member, SLICE("u")), "phx_ref_prev"), json_member(buf_slice(&old), "phx_ref")));
+	window();
+	ck_assert_uint_eq(b->model.n, 1);
+}
+END_TEST
+
+static char long_key[258], long_meta[80];
+
+static const struct { const char *key, *meta; int want; } bad[] = {
+	{ "k", "{}", 0 }, { "", "{}", -EINVAL }, { long_key, "{}", -EINVAL }, { long_key + 1, "{}", 0 },
+	{ "__proto__", "{}", -EINVAL }, { "constructor", "{}", -EINVAL }, { "valueOf", "{}", -EINVAL }, { "@linger", "{}", -EINVAL },
+	{ "\xff", "{}", -EINVAL }, { "k", "", -EINVAL }, { "k", "[]", -EINVAL }, { "k", "null", -EINVAL }, { "k", "{", -EINVAL },
+	{ "k", "{}x", -EINVAL }, { "k", long_meta, -E2BIG }, { "k", " { } ", 0 }, { "5", "{}", 0 }, { "a/b\"\\", "{}", 0 }, { "é", "{}", 0 },
+};
+
+START_TEST(what_may_be_tracked)
+{
+	memset(long_key, 'k', sizeof(long_key) - 1);
+	memset(long_meta, ' ', sizeof(long_meta) - 1);
+	enters(0);
+	ck_assert_int_eq(tracks(&viewers[0], bad[_i].key, bad[_i].meta), bad[_i].want);
+	window();
+	ck_assert_uint_eq(viewers[0].model.n, bad[_i].want == 0);
+}
+END_TEST
+
+START_TEST(errors_of_members)
+{
+	struct viewer *v[4];
+
+	for (int i = 0; i < 4; i++)
+		v[i] = enters(i);
+	ck_assert_int_eq(tracks(v[0], "k", "{}"), 0);
+	ck_assert_int_eq(tracks(v[0], "k", "{}"), -EEXIST);
+	ck_assert_int_eq(tracker_update(v[0]->member, SLICE("k"), SLICE("[]")), -EINVAL);
+	ck_assert_int_eq(tracker_update(v[1]->member, SLICE("k"), SLICE("{}")), -ENOENT);
+	ck_assert_int_eq(tracker_untrack(v[1]->member, SLICE("k")), 0);
+	ck_assert_int_eq(tracks(v[1], "k", "{}"), 0);
+	ck_assert_int_eq(tracks(v[2], "k", "{}"), 0);
+	ck_assert_int_eq(tracks(v[3], "k", "{}"), -ENOSPC);
+	ck_assert_int_eq(tracker_update(v[2]->member, SLICE("k"), SLICE("{\"a\":1}")), 0);
+	window();
+	ck_assert_uint_eq(v[3]->model.n, 3);
+}
+END_TEST
+
+static const struct { const char *in, *want; } metas[] = {
+	{ "{}", "{\"phx_ref\":" }, { "{\"a\": 1, \"b\":[ ]}", "{\"a\":1,\"b\":[ ],\"phx_ref\":" },
+	{ "{\"phx_ref\":\"x\"}", "{\"phx_ref\":" }, { "{\"phx_ref_prev\":{},\"a\":1}", "{\"a\":1,\"phx_ref\":" },
+	{ "{\"a\":1,\"phx_\\u0072ef\":1}", "{\"a\":1,\"phx_ref\":" }, { "{\"phx_refs\":1}", "{\"phx_refs\":1,\"phx_ref\":" },
+};
+
+START_TEST(the_servers_members)
+{
+	struct viewer *v = enters(0);
+	struct slice   meta;
+
+	ck_assert_int_eq(tracks(v, "k", metas[_i].in), 0);
+	meta = tracker_meta(v->member, SLICE("k"));
+	ck_assert(slice_starts(meta, slice_str(metas[_i].want)));
+	ck_assert_uint_eq(meta.n, strlen(metas[_i].want) + 16 + 3);
+	ck_assert_ptr_null(json_member(meta, "phx_ref_prev").p);
+	window();
+}
+END_TEST
+
+START_TEST(who_does_not_hear)
+{
+	struct viewer *a = enters(0), *b = enters(1), *c = enters(2);
+
+	/* It goes while its state is owed; another hears nothing any more; a third is not subscribed any more. */
+	viewer_leave(a, &pubsub, 0);
+	hub_deafen(&b->sub);
+	hub_unsubscribe(&pubsub.hub, &c->sub);
+	enters(3);
+	tracks(&viewers[3], "k", "{}");
+	window();
+	ck_assert_uint_eq(a->model.states + b->model.states + c->model.states, 0);
+	ck_assert_uint_eq(viewers[3].model.n, 1);
+	ck_assert_uint_eq(tracker_count(tracker, SLICE("t")), 1);
+}
+END_TEST
+
+static struct viewer *goes_when_asked;
+
+/* A diff is passed on by a callback, in which the world changes. */
+static void
+on_intercept(struct subscriber *who, struct slice event, const struct message *m)
+{
+	struct viewer *goes = goes_when_asked;
+
+	goes_when_asked = NULL;
+	if (goes == NULL)
+		return;
+	viewer_leave(goes, &pubsub, 0);
+	tracks(enters(5), "new", "{}");
+}
+
+START_TEST(callbacks_may_change_all)
+{
+	static const char *const events[] = { "presence_diff", NULL };
+
+	pubsub.hub.on_intercept = on_intercept;
+	viewers[0].sub.intercepts = events;
+	enters(0);
+	turn_after(loop, WINDOW + 20);
+	tracks(enters(1), "k", "{}");
+	enters(2);
+	goes_when_asked = &viewers[_i];
+	turn_after(loop, WINDOW + 20);
+	ck_assert_ptr_null(viewers[_i].member);
+	viewer_reads(&viewers[2]);
+	ck_assert_uint_eq(viewers[2].model.n, 1);
+	ck_assert_uint_eq(viewers[2].model.states, 1);
+	ck_assert_uint_eq(viewers[5].out.n, 1);
+	if (viewers[0].member != NULL)
+		viewer_leave(&viewers[0], &pubsub, 0);
+	window();
+	ck_assert_uint_eq(viewers[2].model.n, _i == 0 ? 2 : 1);
+}
+END_TEST
+
+START_TEST(a_join_ref_each)
+{
+	static const char *const join_refs[] = { "\"2\"", "\"1\"", "null", "7", "\"1\"", "\"2\"" };
+	char			 want[128];
+	struct frame		*frames[6];
+
+	for (int i = 0; i < 6; i++)
+		viewer_enter(&viewers[i], tracker, &pubsub, "t", join_refs[i]);
+	turn_after(loop, WINDOW + 20);
+	for (int i = 0; i < 6; i++) {
+		snprintf(want, sizeof(want), "[%s,null,\"t\",\"presence_state\",{}]", join_refs[i]);
+		got(&viewers[i], want);
+		frames[i] = outq_at(&viewers[i].out, 0);
+	}
+	ck_assert_ptr_eq(frames[0], frames[5]);
+	ck_assert_ptr_eq(frames[1], frames[4]);
+}
+END_TEST
+
+START_TEST(ten_thousand)
+{
+	struct viewer	  *crowd = xcalloc(MANY, sizeof(*crowd));
+	autobuf struct buf list = { 0 };
+	char		   key[16];
+
+	enters(0);
+	window();
+	for (int i = 0; i < MANY; i++) {
+		viewer_init(&crowd[i], loop);
+		viewer_enter(&crowd[i], tracker, &pubsub, "t", "\"1\"");
+		snprintf(key, sizeof(key), "u%d", i);
+		ck_assert_int_eq(tracks(&crowd[i], key, "{\"name\":\"x\"}"), 0);
+	}
+	turn_after(loop, WINDOW + 20);
+	ck_assert_uint_eq(tracker_count(tracker, SLICE("t")), MANY);
+	ck_assert_uint_eq(viewers[0].out.n, 1);
+	for (int i = 0; i < MANY; i++) {
+		ck_assert_uint_eq(crowd[i].out.n, 1);
+		ck_assert_ptr_eq(outq_at(&crowd[i].out, 0), outq_at(&crowd[0].out, 0));
+		outq_clear_unsent(&crowd[i].out);
+	}
+	/* The window has become longer: 20 us for each. */
+	turn_after(loop, 0);
+	tracker_untrack(crowd[7].member, SLICE("u7"));
+	turn_after(loop, WINDOW + 20);
+	ck_assert_uint_eq(viewers[0].out.n, 1);
+	turn_after(loop, 200);
+	ck_assert_uint_eq(viewers[0].out.n, 2);
+	outq_clear_unsent(&viewers[0].out);
+	for (int i = 0; i < MANY; i++) {
+		outq_clear_unsent(&crowd[i].out);
+		viewer_done(&crowd[i], &pubsub);
+	}
+	turn_after(loop, WINDOW + 300);
+	ck_assert_uint_eq(tracker_count(tracker, SLICE("t")), 0);
+	outq_clear_unsent(&viewers[0].out);
+	loop_end_turn(loop);
+	free(crowd);
+}
+END_TEST
+
+START_TEST(states_wait_for_the_others)
+{
+	struct viewer *a = enters(0);
+
+	has_said("+t;");
+	tracks(a, "k", "{}");
+	window();
+	has_said("t 0>1 +k/1;");
+	enters(1);
+	window();
+	ck_assert_uint_eq(a->model.states, 0);
+	ck_assert_uint_eq(tracker_count(tracker, SLICE("t")), 1);
+	if (_i == 0)
+		tracker_loaded(tracker, SLICE("t"), NULL, 0);
+	else
+		turn_after(loop, LOAD - 2 * WINDOW - 20);
+	turn_after(loop, 0);
+	window();
+	ck_assert_uint_eq(a->model.states, 1);
+	ck_assert_uint_eq(viewers[1].model.n, 1);
+	enters(2);
+	window();
+	ck_assert_uint_eq(viewers[2].model.n, 1);
+	tracker_loaded(tracker, SLICE("t"), NULL, 0);
+	ck_assert_uint_eq(a->model.states, 1);
+}
+END_TEST
+
+START_TEST(what_redis_is_told)
+{
+	struct viewer *a = enters(0), *b;
+
+	tracks(a, "k", "{}");
+	tracks(a, "l", "{}");
+	tracker_untrack(a->member, SLICE("l"));
+	window();
+	has_said("+t;t 0>1 +k/1;");
+	b = enters(1);
+	tracks(b, "m", "{}");
+	window();
+	has_said("t 1>2 +m/2;");
+	tracker_update(b->member, SLICE("m"), SLICE("{\"a\":1}"));
+	window();
+	has_said("t 2>3 +m/3 -m/2;");
+	tracker_untrack(b->member, SLICE("m"));
+	tracker_untrack(a->member, SLICE("k"));
+	window();
+	has_said("t 3>4 -m/3 -k/1 empty;");
+	tracker_rewrite(tracker, 7);
+	has_said("");
+	tracks(a, "n", "{}");
+	window();
+	has_said("t 0>5 +n/4;");
+	tracks(b, "o", "{}");
+	tracker_rewrite(tracker, 8);
+	ck_assert_ptr_nonnull(strstr(said, "t 0>6 "));
+	ck_assert_ptr_nonnull(strstr(said, "+n/4"));
+	ck_assert_ptr_nonnull(strstr(said, "+o/5"));
+	said[0] = '\0';
+	window();
+	has_said("");
+	tracker_untrack(b->member, SLICE("o"));
+	tracker_rewrite_topic(tracker, SLICE("t"));
+	has_said("t 0>7 +n/4;");
+	window();
+	viewer_leave(a, &pubsub, 0);
+	viewer_leave(b, &pubsub, 0);
+	window();
+	has_said("t 7>8 -n/4 empty;-t;");
+	tracker_rewrite_topic(tracker, SLICE("t"));
+	has_said("t 0>9 empty;");
+}
+END_TEST
+
+START_TEST(lingering_and_back)
+{
+	struct viewer *a = enters(0), *b = enters(1);
+
+	tracks(a, "k", "{\"x\":1}");
+	tracks(b, "l", "{}");
+	window();
+	viewer_leave(a, &pubsub, GRACE);
+	window();
+	ck_assert_uint_eq(b->model.diffs, 0);
+	a = enters(0);
+	tracks(a, "k", _i == 0 ? "{\"x\":1}" : "{\"x\":2}");
+	window();
+	ck_assert_uint_eq(b->model.diffs, (unsigned)_i);
+	ck_assert_uint_eq(b->model.n, 2);
+	turn_after(loop, 2 * GRACE);
+	window();
+	ck_assert_uint_eq(b->model.n, 2);
+	tracker_untrack(a->member, SLICE("k"));
+	window();
+	ck_assert_uint_eq(b->model.n, 1);
+}
+END_TEST
+
+START_TEST(the_oldest_is_taken_over)
+{
+	struct viewer	  *a = enters(0), *b = enters(1), *c = enters(2);
+	autobuf struct buf first = { 0 };
+
+	tracks(a, "k", "{}");
+	tracks(b, "k", "{}");
+	buf_add_slice(&first, tracker_meta(a->member, SLICE("k")));
+	window();
+	viewer_leave(b, &pubsub, GRACE);
+	viewer_leave(a, &pubsub, GRACE);
+	tracks(c, "k", "{}");
+	ck_assert(slice_eq(tracker_meta(c->member, SLICE("k")), buf_slice(&first)));
+	ck_assert_int_eq(tracks(c, "k", "{}"), -EEXIST);
+	window();
+	ck_assert_uint_eq(c->model.n, 2);
+	turn_after(loop, GRACE);
+	window();
+	ck_assert_uint_eq(c->model.n, 1);
+}
+END_TEST
+
+START_TEST(a_topic_lives_for_what_lingers)
+{
+	struct viewer *a = enters(0);
+
+	tracks(a, "k", "{}");
+	window();
+	has_said("+t;t 0>1 +k/1;");
+	viewer_leave(a, &pubsub, GRACE);
+	window();
+	has_said("t 1>2 +k/1~;");
+	ck_assert_uint_eq(tracker_count(tracker, SLICE("t")), 1);
+	turn_after(loop, GRACE);
+	window();
+	has_said("t 2>3 -k/1 empty;-t;");
+	/* And one that is taken over in time. */
+	a = enters(0);
+	tracks(a, "k", "{}");
+	window();
+	viewer_leave(a, &pubsub, GRACE);
+	window();
+	a = enters(0);
+	tracks(a, "k", "{}");
+	said[0] = '\0';
+	window();
+	has_said("t 5>6 +k/2;");
+	viewer_leave(a, &pubsub, GRACE);
+}
+END_TEST
+
+/* Another node's presence, as it comes over the bus. */
+static struct presence_item
+item(const char *key, const char *ref, bool lingers)
+{
+	static char meta[8][64];
+	static int  at;
+
+	at = (at + 1) % 8;
+	snprintf(meta[at], sizeof(meta[at]), "{\"phx_ref\":\"%s\"}", ref);
+	return (struct presence_item){ .key = slice_str(key), .ref = slice_str(ref), .meta = slice_str(meta[at]), .lingers = lingers };
+}
+
+static void
+delta(const char *node, uint64_t epoch, uint64_t from, uint64_t to, const char *put, const char *gone)
+{
+	struct presence_item  in = item("r", put != NULL ? put : "", false), out = { .key = SLICE("r"), .ref = slice_str(gone) };
+	struct presence_delta d = { .from = from, .to = to, .put = &in, .n_put = put != NULL, .gone = &out, .n_gone = gone != NULL };
+
+	tracker_delta(tracker, SLICE("t"), slice_str(node), epoch, &d);
+}
+
+static void
+reads(const char *node, uint64_t epoch, uint64_t version, const char *ref)
+{
+	struct presence_item in = item("r", ref != NULL ? ref : "", false);
+
+	tracker_read(tracker, SLICE("t"), slice_str(node), epoch, version, &in, ref != NULL);
+}
+
+/* The refs that clients see, in alphabetical order. */
+static void
+sees(const char *want)
+{
+	char text[64] = "";
+
+	window();
+	for (char c = 'a'; c <= 'z'; c++) {
+		char token[] = { '"', c, '"', '\0' };
+
+		if (model_find(&viewers[0].model, slice_str(token)) >= 0)
+			strncat(text, &token[1], 1);
+	}
+	ck_assert_str_eq(text, want);
+}
+
+static void
+look_on(void)
+{
+	enters(0);
+	tracker_loaded(tracker, SLICE("t"), NULL, 0);
+	tracker_node(tracker, SLICE("n"), 10, true);
+	window();
+	has_said("+t;");
+}
+
+START_TEST(deltas_in_order)
+{
+	look_on();
+	delta("n", 10, 0, 5, "a", NULL);
+	sees("a");
+	delta("n", 10, 5, 6, "b", NULL);
+	sees("ab");
+	delta("n", 10, 6, 9, "c", "a");
+	sees("bc");
+	has_said("");
+	/* Again, and older ones. */
+	delta("n", 10, 0, 5, "a", NULL);
+	delta("n", 10, 6, 9, "c", "a");
+	delta("n", 9, 0, 99, "x", NULL);
+	sees("bc");
+	has_said("");
+	/* All of it, under a newer version, and a newer epoch. */
+	delta("n", 10, 0, 12, "c", NULL);
+	sees("c");
+	delta("n", 11, 0, 3, "c", NULL);
+	ck_assert_uint_eq(viewers[0].model.diffs, 4);
+	sees("c");
+	ck_assert_uint_eq(viewers[0].model.diffs, 4);
+	/* Ours are not for us; nor is a topic that nobody looks at. */
+	delta("m", 11, 0, 3, "x", NULL);
+	tracker_delta(tracker, SLICE("u"), SLICE("n"), 11, &(struct presence_delta){ .to = 4, .empty = true });
+	sees("c");
+	tracker_delta(tracker, SLICE("t"), SLICE("n"), 11, &(struct presence_delta){ .from = 8, .to = 9, .empty = true });
+	sees("");
+	has_said("");
+}
+END_TEST
+
+START_TEST(gaps_are_read)
+{
+	look_on();
+	delta("n", 10, 4, 5, "x", NULL);
+	has_said("?t@n;");
+	delta("n", 10, 5, 6, "x", NULL);
+	has_said("");
+	/* What was read is older than what was heard meanwhile. */
+	reads("n", 10, 5, "a");
+	has_said("?t@n;");
+	reads("n", 10, 6, "b");
+	sees("b");
+	delta("n", 10, 7, 8, "x", NULL);
+	has_said("?t@n;");
+	/* Once more, then it is believed. */
+	reads("n", 10, 7, "c");
+	has_said("?t@n;");
+	reads("n", 10, 7, "c");
+	has_said("");
+	sees("c");
+	/* An answer that is older than what we have. */
+	reads("n", 10, 6, "b");
+	reads("n", 9, 60, "b");
+	sees("c");
+	tracker_heard(tracker, SLICE("t"), SLICE("n"), 10, 7);
+	has_said("");
+	tracker_heard(tracker, SLICE("t"), SLICE("n"), 10, 9);
+	has_said("?t@n;");
+	reads("n", 10, 9, "d");
+	delta("n", 12, 3, 4, "x", NULL);
+	has_said("?t@n;");
+	reads("n", 12, 4, "e");
+	sees("e");
+	has_said("");
+}
+END_TEST
+
+START_TEST(no_hash)
+{
+	look_on();
+	delta("n", 10, 0, 5, "a", NULL);
+	window();
+	reads("n", 0, 0, NULL);
+	sees("a");
+	turn_after(loop, 1000);
+	reads("n", 0, 0, NULL);
+	has_said("");
+	turn_after(loop, 1500);
+	has_said("?t@n;");
+	if (_i == 0)
+		reads("n", 0, 0, NULL);
+	else if (_i == 1)
+		reads("n", 10, 6, "a");
+	else
+		delta("n", 10, 0, 6, "a", NULL);
+	sees(_i == 0 ? "" : "a");
+	/* Under another epoch than that of what we have, it is believed at once. */
+	delta("n", 10, 0, 7, "b", NULL);
+	window();
+	tracker_node(tracker, SLICE("n"), 11, true);
+	has_said("?t@n;");
+	reads("n", 0, 0, NULL);
+	sees("");
+	reads("o", 0, 0, NULL);
+	tracker_loaded(tracker, SLICE("t"), NULL, 0);
+	has_said("");
+}
+END_TEST
+
+START_TEST(nodes_come_and_go)
+{
+	struct slice names[] = { SLICE("n") };
+
+	look_on();
+	/* Before the cluster knows it, it is not seen. */
+	delta("o", 20, 0, 1, "o", NULL);
+	delta("n", 10, 0, 1, "n", NULL);
+	sees("n");
+	tracker_node(tracker, SLICE("o"), 20, true);
+	sees("no");
+	has_said("");
+	tracker_node(tracker, SLICE("n"), 10, false);
+	sees("o");
+	ck_assert_uint_eq(viewers[0].model.leaves, 1);
+	/* What comes late of the dead. */
+	delta("n", 10, 1, 2, "x", NULL);
+	reads("n", 10, 1, "n");
+	tracker_heard(tracker, SLICE("t"), SLICE("n"), 10, 7);
+	sees("o");
+	has_said("");
+	/* It is back under the same epoch: read; under a newer one: it was heard already. */
+	tracker_node(tracker, SLICE("n"), 10, true);
+	has_said("?t@n;");
+	reads("n", 10, 3, "n");
+	sees("no");
+	tracker_node(tracker, SLICE("n"), 10, false);
+	sees("o");
+	delta("n", 11, 0, 4, "n", NULL);
+	sees("o");
+	tracker_node(tracker, SLICE("n"), 11, true);
+	sees("no");
+	tracker_node(tracker, SLICE("n"), 10, false);
+	sees("no");
+	/* Renewed: the old is read again. */
+	tracker_node(tracker, SLICE("n"), 12, true);
+	has_said("?t@n;");
+	reads("n", 12, 1, "p");
+	sees("op");
+	tracker_resync(tracker);
+	ck_assert_uint_eq(strlen(said), strlen("?t@n;?t@o;"));
+	/* Not named: it holds nothing, but that is looked at twice. */
+	tracker_loaded(tracker, SLICE("t"), names, 1);
+	sees("op");
+	turn_after(loop, 3000);
+	reads("o", 0, 0, NULL);
+	sees("p");
+	tracker_node(tracker, SLICE("m"), 5, false);
+	sees("p");
+}
+END_TEST
+
+static struct { char text[256]; } audited;
+
+static void
+on_audit(void *arg, struct slice topic, struct slice node, uint64_t epoch, uint64_t version)
+{
+	const size_t n = strlen(audited.text);
+
+	snprintf(audited.text + n, sizeof(audited.text) - n, "%.*s@%.*s %u:%u;", SLICE_ARG(topic), SLICE_ARG(node), (unsigned)epoch,
+	    (unsigned)version);
+}
+
+START_TEST(audits_go_round)
+{
+	look_on();
+	tracker_rewrite(tracker, 5);
+	delta("n", 10, 0, 5, "a", NULL);
+	tracks(&viewers[0], "k", "{}");
+	viewer_enter(&viewers[1], tracker, &pubsub, "u", "1");
+	window();
+	tracker_audit(tracker, 1, on_audit, NULL);
+	ck_assert_str_eq(audited.text, "t@ 5:1;t@n 10:5;");
+	audited.text[0] = '\0';
+	tracker_audit(tracker, 100, on_audit, NULL);
+	ck_assert_str_eq(audited.text, "u@ 5:0;t@ 5:1;t@n 10:5;");
+	tracker_delta(tracker, SLICE("t"), SLICE("n"), 10, &(struct presence_delta){ .from = 5, .to = 6, .empty = true });
+	audited.text[0] = '\0';
+	tracker_audit(tracker, 2, on_audit, NULL);
+	ck_assert_str_eq(audited.text, "u@ 5:0;t@ 5:1;t@n 10:0;");
+}
+END_TEST
+
+static void
+linger_at(const char *node, uint64_t from, uint64_t to, const char *ref, bool lingers)
+{
+	struct presence_item  in = item("r", ref, lingers);
+	struct presence_delta d = { .from = from, .to = to, .put = &in, .n_put = 1 };
+
+	tracker_delta(tracker, SLICE("t"), slice_str(node), 10, &d);
+}
+
+START_TEST(taken_over_from_another)
+{
+	look_on();
+	linger_at("n", 0, 1, "a", false);
+	window();
+	linger_at("n", 1, 2, "a", true);
+	sees("a");
+	ck_assert_int_eq(tracks(&viewers[0], "r", "{}"), 0);
+	ck_assert(slice_is(tracker_meta(viewers[0].member, SLICE("r")), "{\"phx_ref\":\"a\"}"));
+	sees("a");
+	has_said("t 0>1 +r/1;");
+	/* It lets go, or dies before that. */
+	if (_i == 0)
+		delta("n", 10, 2, 3, NULL, "a");
+	else
+		tracker_node(tracker, SLICE("n"), 10, false);
+	sees("a");
+	ck_assert_uint_eq(viewers[0].model.diffs, 1);
+	tracker_untrack(viewers[0].member, SLICE("r"));
+	sees("");
+	has_said("t 1>2 -r/1 empty;");
+}
+END_TEST
+
+START_TEST(taken_over_and_changed)
+{
+	look_on();
+	linger_at("n", 0, 1, "a", true);
+	sees("a");
+	ck_assert_int_eq(tracks(&viewers[0], "r", "{\"x\":1}"), 0);
+	ck_assert(slice_is(json_member(tracker_meta(viewers[0].member, SLICE("r")), "phx_ref_prev"), "\"a\""));
+	sees("");
+	ck_assert_uint_eq(viewers[0].model.n, 1);
+	ck_assert_uint_eq(viewers[0].model.diffs, 2);
+	delta("n", 10, 1, 2, NULL, "a");
+	sees("");
+	ck_assert_uint_eq(viewers[0].model.diffs, 2);
+}
+END_TEST
+
+/* Another node takes over what lingers here: as it is, or changed. */
+START_TEST(taken_over_by_another)
+{
+	char		      ref[17], meta[128];
+	struct presence_item  in = { .key = SLICE("k") };
+	struct presence_delta d = { .to = 1, .put = &in, .n_put = 1 };
+
+	look_on();
+	enters(1);
+	tracks(&viewers[1], "k", "{}");
+	snprintf(ref, sizeof(ref), "%.*s", 16, tracker_meta(viewers[1].member, SLICE("k")).p + strlen("{\"phx_ref\":\""));
+	window();
+	viewer_leave(&viewers[1], &pubsub, GRACE);
+	window();
+	said[0] = '\0';
+	snprintf(meta, sizeof(meta), _i == 0 ? "{\"phx_ref\":\"%s\"}" : "{\"phx_ref\":\"z\",\"phx_ref_prev\":\"%s\"}", ref);
+	in.ref = _i == 0 ? slice_str(ref) : SLICE("z");
+	in.meta = slice_str(meta);
+	tracker_delta(tracker, SLICE("t"), SLICE("n"), 10, &d);
+	sees(_i == 0 ? "" : "z");
+	has_said("t 2>3 -k/1 empty;");
+	ck_assert_uint_eq(viewers[0].model.n, 1);
+	ck_assert_uint_eq(viewers[0].model.diffs, _i == 0 ? 1 : 2);
+	turn_after(loop, GRACE);
+	window();
+	ck_assert_uint_eq(viewers[0].model.n, 1);
+}
+END_TEST
+
+/* Two nodes took over the same ref at once: the one whose name is greater gives way. */
+START_TEST(taken_over_twice)
+{
+	const char *other = _i == 0 ? "a" : "z";
+
+	look_on();
+	tracker_node(tracker, slice_str(other), 10, true);
+	linger_at("n", 0, 1, "a", true);
+	tracks(&viewers[0], "r", "{}");
+	sees("a");
+	linger_at(other, 0, 1, "a", false);
+	delta("n", 10, 1, 2, NULL, "a");
+	sees("a");
+	ck_assert_uint_eq(viewers[0].model.n, _i == 0 ? 2 : 1);
+	viewer_leave(&viewers[0], &pubsub, 0);
+	enters(0);
+	window();
+	ck_assert_uint_eq(viewers[0].model.n, 1);
+}
+END_TEST
+
+START_TEST(freed_with_what_lingers)
+{
+	struct viewer *v = enters(0);
+
+	tracks(v, "a", "{}");
+	window();
+	viewer_leave(v, &pubsub, GRACE);
+	delta("n", 10, 0, 5, "a", NULL);
+	tracker_free(tracker);
+	tracker = NULL;
+	turn_after(loop, 2 * GRACE);
+}
+END_TEST
+
+static bool
+count_to(void *arg, struct slice key, struct slice meta)
+{
+	unsigned *left = arg;
+
+	ck_assert_uint_eq(key.n, 1);
+	ck_assert(slice_starts(meta, SLICE("{\"phx_ref\":")));
+	return --*left > 0;
+}
+
+START_TEST(each)
+{
+	struct viewer *v = enters(0);
+	unsigned       left = 10;
+
+	tracks(v, "a", "{}");
+	tracks(v, "b", "{}");
+	tracker_each(tracker, SLICE("t"), count_to, &left);
+	ck_assert_uint_eq(left, 10);
+	window();
+	tracker_each(tracker, SLICE("t"), count_to, &left);
+	ck_assert_uint_eq(left, 8);
+	left = 1;
+	tracker_each(tracker, SLICE("t"), count_to, &left);
+	ck_assert_uint_eq(left, 0);
+	tracker_each(tracker, SLICE("u"), count_to, &left);
+}
+END_TEST
+
+#define COUNT(table)	(sizeof(table) / sizeof((table)[0]))
+
+static TCase *
+alone_case(void)
+{
+	TCase *t = tcase_create("alone");
+
+	tcase_add_checked_fixture(t, set_up_alone, tear_down);
+	tcase_add_test(t, an_empty_topic);
+	tcase_add_test(t, state_then_diffs);
+	tcase_add_test(t, no_net_change_is_silent);
+	tcase_add_test(t, an_update_is_one_diff);
+	tcase_add_loop_test(t, what_may_be_tracked, 0, COUNT(bad));
+	tcase_add_test(t, errors_of_members);
+	tcase_add_loop_test(t, the_servers_members, 0, COUNT(metas));
+	tcase_add_test(t, who_does_not_hear);
+	tcase_add_loop_test(t, callbacks_may_change_all, 0, 2);
+	tcase_add_test(t, a_join_ref_each);
+	tcase_add_test(t, ten_thousand);
+	tcase_add_loop_test(t, lingering_and_back, 0, 2);
+	tcase_add_test(t, the_oldest_is_taken_over);
+	tcase_add_test(t, each);
+	return t;
+}
+
+static TCase *
+cluster_case(void)
+{
+	TCase *t = tcase_create("cluster");
+
+	tcase_add_checked_fixture(t, set_up, tear_down);
+	tcase_add_loop_test(t, states_wait_for_the_others, 0, 2);
+	tcase_add_test(t, what_redis_is_told);
+	tcase_add_test(t, a_topic_lives_for_what_lingers);
+	tcase_add_test(t, deltas_in_order);
+	tcase_add_test(t, gaps_are_read);
+	tcase_add_loop_test(t, no_hash, 0, 3);
+	tcase_add_test(t, nodes_come_and_go);
+	tcase_add_test(t, audits_go_round);
+	tcase_add_loop_test(t, taken_over_from_another, 0, 2);
+	tcase_add_test(t, taken_over_and_changed);
+	tcase_add_loop_test(t, taken_over_by_another, 0, 2);
+	tcase_add_loop_test(t, taken_over_twice, 0, 2);
+	tcase_add_test(t, freed_with_what_lingers);
+	return t;
+}
+
+Suite *
+tracker_suite(void)
+{
+	Suite *s = suite_create("tracker");
+
+	suite_add_tcase(s, alone_case());
+	suite_add_tcase(s, cluster_case());
+	return s;
+}
