@@ -33,6 +33,7 @@
 	X(feed) \
 	X(frame) \
 	X(history) \
+	X(history_redis) \
 	X(http) \
 	X(http_server) \
 	X(hub) \

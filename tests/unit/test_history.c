@@ -8,9 +8,7 @@
 #include "base/clock.h"
 #include "history/feed.h"
 #include "history_bench.h"
-#include "net/redis.h"
 #include "turned_by_hand.h"
-#include "with_redis.h"
 
 Suite *history_suite(void);
 
