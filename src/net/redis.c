@@ -83,7 +83,8 @@ redis_new(struct loop *loop, const struct redis_options *options, const struct r
 {
 	struct redis *r = xmalloc(sizeof(*r));
 
-	*r = (struct redis){ .options = *options, .user = *user, .arg = arg, .name = xstrdup(options->name != NULL ? options->name : "") };
+	*r = (struct redis){ .options = *options, .user = *user, .arg = arg };
+	r->name = xstrdup(options->name != NULL ? options->name : "");
 	r->options.name = r->name;
 	redis_calls_init(&r->calls, loop, &r->options);
 	r->calls.on_up = on_up;
@@ -146,14 +147,15 @@ redis_command(struct redis *r, redis_reply_fn *fn, void *arg, const struct slice
 }
 
 int
-redis_eval(struct redis *r, const struct redis_script *script, redis_reply_fn *fn, void *arg, const struct slice *keys, unsigned n_keys,
-    const struct slice *args, unsigned n_args)
+redis_eval(struct redis *r, const struct redis_script *script, redis_reply_fn *fn, void *arg,
+    const struct slice *keys, unsigned n_keys, const struct slice *args, unsigned n_args)
 {
 	return redis_calls_eval(&r->calls, script, fn, arg, keys, n_keys, args, n_args);
 }
 
 struct redis_sub *
-redis_subscribe(struct redis *r, struct slice channel, redis_message_fn *on_message, redis_subscribed_fn *on_subscribed, void *arg)
+redis_subscribe(struct redis *r, struct slice channel, redis_message_fn *on_message,
+    redis_subscribed_fn *on_subscribed, void *arg)
 {
 	return redis_bus_subscribe(&r->bus, channel, on_message, on_subscribed, arg);
 }

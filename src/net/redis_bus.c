@@ -1,6 +1,6 @@
 /*
- * Subscriptions. Of one channel one thing is said at a time: while an acknowledgement is due, wishes may change as often as
- * they like. (hiredis counts wrongly where one command has channels with and without one.)
+ * Subscriptions. Of one channel one thing is said at a time: while an acknowledgement is due, wishes may change
+ * as often as they like. (hiredis counts wrongly where one command has channels with and without one.)
  */
 #include "net/redis_bus.h"
 
@@ -45,7 +45,8 @@ sub_changed(struct redis_sub *s)
 }
 
 struct redis_sub *
-redis_bus_subscribe(struct redis_bus *b, struct slice channel, redis_message_fn *on_message, redis_subscribed_fn *on_subscribed, void *arg)
+redis_bus_subscribe(struct redis_bus *b, struct slice channel, redis_message_fn *on_message,
+    redis_subscribed_fn *on_subscribed, void *arg)
 {
 	struct redis_sub *s = map_get(&b->subs, channel);
 
@@ -279,6 +280,8 @@ on_login(struct redis_link *l)
 	while ((s = map_next(&b->subs, &at)) != NULL)
 		if (list_empty(&s->in_changed))
 			list_append(&b->changed, &s->in_changed);
+	/* However many there are: from here on on_watch() looks whether it goes on. */
+	timer_stop(&l->timer);
 	bus_tell_changes(b);
 	b->due_first = b->due;
 	if (b->due_first == 0)
@@ -315,7 +318,9 @@ on_refused(struct redis_link *l, const char *why)
 void
 redis_bus_init(struct redis_bus *b, struct loop *loop, const struct redis_options *options)
 {
-	static const struct redis_link_owner owner = { .on_login = on_login, .on_end = on_end, .on_refused = on_refused };
+	static const struct redis_link_owner owner = {
+		.on_login = on_login, .on_end = on_end, .on_refused = on_refused
+	};
 
 	*b = (struct redis_bus){ .task.run = on_task, .watch.fire = on_watch };
 	list_init(&b->changed);

@@ -1,6 +1,6 @@
 /*
- * The connection for subscriptions: what is wanted is told to the server at the end of a turn, on each new connection
- * again.
+ * The connection for subscriptions: what is wanted is told to the server at the end of a turn, and again on each
+ * new connection.
  */
 #ifndef NET_REDIS_BUS_H
 #define NET_REDIS_BUS_H
@@ -13,7 +13,7 @@ struct redis_bus {
 	void			(*on_up)(struct redis_bus *);
 	void			(*on_down)(struct redis_bus *, const char *why);
 	void			(*on_refused)(struct redis_bus *, const char *why);
-	struct map		 subs;		/* owns them: what is wanted, and what the server has not let go yet */
+	struct map		 subs;		/* owned; unwanted ones until the server has let them go */
 	struct list		 changed;	/* those of which the server may have to be told */
 	struct loop_task	 task;
 	size_t			 due;		/* acknowledgements that are to come */
@@ -27,6 +27,7 @@ void redis_bus_init(struct redis_bus *, struct loop *, const struct redis_option
 /* Forgets all subscriptions. */
 void redis_bus_done(struct redis_bus *);
 /* As redis_subscribe(). */
-struct redis_sub *redis_bus_subscribe(struct redis_bus *, struct slice channel, redis_message_fn *, redis_subscribed_fn *, void *arg);
+struct redis_sub *redis_bus_subscribe(struct redis_bus *, struct slice channel, redis_message_fn *,
+    redis_subscribed_fn *, void *arg);
 
 #endif

@@ -118,8 +118,8 @@ redis_calls_command(struct redis_calls *c, redis_reply_fn *fn, void *arg, const 
 }
 
 int
-redis_calls_eval(struct redis_calls *c, const struct redis_script *script, redis_reply_fn *fn, void *arg, const struct slice *keys,
-    unsigned n_keys, const struct slice *args, unsigned n_args)
+redis_calls_eval(struct redis_calls *c, const struct redis_script *script, redis_reply_fn *fn, void *arg,
+    const struct slice *keys, unsigned n_keys, const struct slice *args, unsigned n_args)
 {
 	struct call *call;
 	char	     number[16];
@@ -333,7 +333,9 @@ on_refused(struct redis_link *l, const char *why)
 void
 redis_calls_init(struct redis_calls *c, struct loop *loop, const struct redis_options *options)
 {
-	static const struct redis_link_owner owner = { .on_login = on_login, .on_end = on_end, .on_refused = on_refused };
+	static const struct redis_link_owner owner = {
+		.on_login = on_login, .on_end = on_end, .on_refused = on_refused
+	};
 
 	*c = (struct redis_calls){ .watch.fire = on_watch };
 	list_init(&c->again);

@@ -1,6 +1,6 @@
 /*
- * The command connection: calls in the order they were made, each answered exactly once; scripts; and a server that
- * stopped answering is noticed.
+ * The command connection: calls in the order they were made, each answered exactly once; scripts; and a server
+ * that stopped answering is noticed.
  */
 #ifndef NET_REDIS_CALLS_H
 #define NET_REDIS_CALLS_H
@@ -8,8 +8,9 @@
 #include "net/redis_link.h"
 
 /*
- * A call is in one of three lists, and whoever was made first is in `again` before `sent` before `held`. The outer two are
- * empty unless a script was found missing: nothing is sent then before all that was is answered, so that the order stays.
+ * A call is in one of three lists; those in `again` were made before those in `sent`, and those before the ones in
+ * `held`. The outer two are empty unless a script was found missing: then nothing is sent before all that was is
+ * answered, so that the order stays.
  */
 struct redis_calls {
 	struct redis_link	 link;
@@ -36,7 +37,7 @@ bool redis_calls_are_taken(const struct redis_calls *);
 /* As redis_command(). */
 int redis_calls_command(struct redis_calls *, redis_reply_fn *, void *arg, const struct slice *argv, unsigned argc);
 /* As redis_eval(). */
-int redis_calls_eval(struct redis_calls *, const struct redis_script *, redis_reply_fn *, void *arg, const struct slice *keys,
-    unsigned n_keys, const struct slice *args, unsigned n_args);
+int redis_calls_eval(struct redis_calls *, const struct redis_script *, redis_reply_fn *, void *arg,
+    const struct slice *keys, unsigned n_keys, const struct slice *args, unsigned n_args);
 
 #endif

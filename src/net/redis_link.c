@@ -1,8 +1,8 @@
 /*
  * The life of one connection: pause, resolve, connect, log in, settle, up; and from anywhere back to the pause.
  *
- * hiredis frees a context in the midst of its own functions, and calls back from there. So nothing is decided there: what
- * ends is marked, and the task at the end of the turn buries it and tells the owner.
+ * hiredis frees a context in the midst of its own functions, and calls back from there. So nothing ends there:
+ * it is marked, and the task at the end of the turn buries it and tells the owner.
  */
 #include "net/redis_link.h"
 
@@ -47,7 +47,9 @@ redis_link_doom(struct redis_link *l, const char *why)
 static bool
 is_transient(const char *error)
 {
-	static const char *const starts[] = { "LOADING", "READONLY", "MASTERDOWN", "BUSY", "ERR max number of clients" };
+	static const char *const starts[] = {
+		"LOADING", "READONLY", "MASTERDOWN", "BUSY", "ERR max number of clients"
+	};
 
 	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
 		if (strncmp(error, starts[i], strlen(starts[i])) == 0)
@@ -58,7 +60,9 @@ is_transient(const char *error)
 static bool
 is_refusal(const char *error)
 {
-	static const char *const starts[] = { "NOAUTH", "WRONGPASS", "NOPERM", "ERR AUTH", "ERR invalid password", "ERR Client sent AUTH" };
+	static const char *const starts[] = {
+		"NOAUTH", "WRONGPASS", "NOPERM", "ERR AUTH", "ERR invalid password", "ERR Client sent AUTH"
+	};
 
 	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
 		if (strncmp(error, starts[i], strlen(starts[i])) == 0)
@@ -279,6 +283,16 @@ hook_del_write(void *arg)
 	event_del(&l->writable);
 }
 
+static const char *
+link_why(const struct redis_link *l)
+{
+	const redisContext *c = &l->context->c;
+
+	if (c->err == REDIS_ERR_IO)
+		return redis_tls_why(l->tls, c->errstr);
+	return c->err != 0 ? c->errstr : "the connection ended";
+}
+
 /* hiredis frees the context, now or presently. */
 static void
 hook_cleanup(void *arg)
@@ -288,7 +302,7 @@ hook_cleanup(void *arg)
 	event_del(&l->readable);
 	event_del(&l->writable);
 	if (!l->doomed && !l->gone)
-		link_note(l, l->context->c.err != 0 ? l->context->c.errstr : "the connection ended");
+		link_note(l, link_why(l));
 	l->gone = true;
 	link_mark(l);
 }
@@ -316,7 +330,7 @@ on_connected(const redisAsyncContext *c, int status)
 	if (status != REDIS_OK)
 		return;
 	if (l->options->url.tls && redis_tls_start(l->tls, &l->context->c, l->options->url.host) < 0) {
-		redis_link_doom(l, "TLS cannot be begun");
+		redis_link_doom(l, redis_tls_why(l->tls, "TLS cannot be begun"));
 		return;
 	}
 	l->state = REDIS_LOGGING_IN;
@@ -450,12 +464,15 @@ on_timer(struct timer *t, uint64_t now)
 
 	if (l->state == REDIS_PAUSING)
 		link_try(l);
+	else if (l->state == REDIS_RESOLVING)
+		redis_link_doom(l, "the host's name was not resolved in time");
 	else
-		redis_link_doom(l, l->state == REDIS_RESOLVING ? "the host's name is not resolved in time" : "no connection in time");
+		redis_link_doom(l, "no connection in time");
 }
 
 void
-redis_link_init(struct redis_link *l, struct loop *loop, const struct redis_options *options, const struct redis_link_owner *owner)
+redis_link_init(struct redis_link *l, struct loop *loop, const struct redis_options *options,
+    const struct redis_link_owner *owner)
 {
 	*l = (struct redis_link){
 		.loop = loop, .options = options, .owner = owner, .task.run = on_task, .timer.fire = on_timer

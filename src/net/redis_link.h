@@ -1,6 +1,6 @@
 /*
- * One connection to Redis, kept up: finds the server, connects, logs in, and after each loss does so again. What is said
- * over it is its owner's business; it is written once at the end of a turn.
+ * One connection to Redis, kept up: finds the server, connects, logs in, and after each loss does so again.
+ * What is said over it is its owner's business; it is written once at the end of a turn.
  */
 #ifndef NET_REDIS_LINK_H
 #define NET_REDIS_LINK_H
@@ -44,7 +44,7 @@ struct redis_link {
 	struct redis_lookup		*lookup;
 	redisAsyncContext		*context;
 	struct event			 readable;
-	struct event			 writable;	/* armed while connecting, and where the kernel took not everything */
+	struct event			 writable;	/* armed while connecting, and when the kernel is full */
 	bool				 writing;	/* inside of redisAsyncHandleWrite() */
 	bool				 unsaid;	/* something waits for the end of the turn */
 	bool				 doomed;	/* ends with this turn */
@@ -57,7 +57,8 @@ struct redis_link {
 };
 
 /* Connects at the loop's next turn. */
-void redis_link_init(struct redis_link *, struct loop *, const struct redis_options *, const struct redis_link_owner *);
+void redis_link_init(struct redis_link *, struct loop *, const struct redis_options *,
+    const struct redis_link_owner *);
 /* Ends it without a word to the owner. */
 void redis_link_done(struct redis_link *);
 /* The owner has said what must come first: the deadline is met. */

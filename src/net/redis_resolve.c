@@ -95,10 +95,12 @@ on_resolved(int error, struct evutil_addrinfo *all, void *arg)
 struct redis_lookup *
 redis_lookup_new(struct loop *loop, const char *host, unsigned turn, redis_resolved_fn *fn, void *arg)
 {
-	struct evutil_addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP };
+	struct evutil_addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP };
 	struct redis_lookup   *l = xmalloc(sizeof(*l));
 
-	*l = (struct redis_lookup){ .loop = loop, .turn = turn, .fn = fn, .arg = arg, .pending = true, .grave.bury = lookup_bury };
+	*l = (struct redis_lookup){
+		.loop = loop, .turn = turn, .fn = fn, .arg = arg, .pending = true, .grave.bury = lookup_bury
+	};
 	l->resolver = evdns_base_new(loop->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
 	if (l->resolver == NULL) {
 		on_resolved(EVUTIL_EAI_MEMORY, NULL, l);

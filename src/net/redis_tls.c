@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <hiredis/hiredis_ssl.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
@@ -66,4 +67,14 @@ redis_tls_start(struct redis_tls *t, redisContext *c, const char *host)
 		return 0;
 	SSL_free(ssl);
 	return -EIO;
+}
+
+/* hiredis has only errno, which says nothing of certificates. */
+const char *
+redis_tls_why(const struct redis_tls *t, const char *otherwise)
+{
+	unsigned long error = t == NULL ? 0 : ERR_peek_last_error();
+	const char   *reason = error == 0 ? NULL : ERR_reason_error_string(error);
+
+	return reason != NULL ? reason : otherwise;
 }

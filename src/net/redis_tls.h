@@ -16,5 +16,7 @@ struct redis_tls *redis_tls_new(void);
 struct redis_tls *redis_tls_free(struct redis_tls *);
 /* From here on the connection is encrypted, and `host` must be who the certificate says. 0 or -EIO. */
 int redis_tls_start(struct redis_tls *, redisContext *, const char *host);
+/* What TLS has against the connection that ends; `otherwise` if nothing. */
+const char *redis_tls_why(const struct redis_tls *, const char *otherwise);
 
 #endif
