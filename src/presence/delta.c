@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "cluster/cluster.h"
+#include "cluster/cluster_message.h"
 #include "net/utf8.h"
 #include "wire/json.h"
 
@@ -363,6 +364,8 @@ delta_fault(const struct delta *d, unsigned seen)
 	for (unsigned i = 0; i < N_MEMBERS; i++)
 		if (members[i].needed && (seen & 1u << i) == 0)
 			return "a member is missing";
+	if (!cluster_is_id(d->node))
+		return "no node id";
 	if (d->epoch == 0)
 		return "no epoch";
 	if (d->change.from >= d->change.to)

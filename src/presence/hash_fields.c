@@ -6,13 +6,11 @@
 #include "net/utf8.h"
 #include "wire/json.h"
 
-#define LINGER	"@linger/"
+#define LINGER	"@linger"	/* no presence's key */
 
 void
 field_write(struct buf *out, const struct presence_item *item)
 {
-	if (slice_starts(item->key, SLICE("@")))
-		buf_add_char(out, '@');
 	buf_add_slice(out, item->key);
 	buf_add_char(out, '/');
 	buf_add_slice(out, item->ref);
@@ -21,11 +19,11 @@ field_write(struct buf *out, const struct presence_item *item)
 void
 field_write_linger(struct buf *out, const struct presence_item *item)
 {
-	buf_add_str(out, LINGER);
+	buf_add_str(out, LINGER "/");
 	buf_add_slice(out, item->ref);
 }
 
-/* Splits KEY/REF. */
+/* Splits KEY/REF; a key may have slashes, a ref has none. */
 static bool
 split_field(struct slice field, struct presence_item *item)
 {
@@ -35,10 +33,6 @@ split_field(struct slice field, struct presence_item *item)
 		return false;
 	item->key = slice(field.p, (size_t)(slash - field.p));
 	item->ref = slice_from(field, item->key.n + 1);
-	if (slice_starts(item->key, SLICE("@@")))
-		item->key = slice_from(item->key, 1);
-	else if (slice_starts(item->key, SLICE("@")))
-		return false;
 	return item->key.n > 0 && item->key.n <= PRESENCE_MAX_KEY && presence_ref_is_valid(item->ref) && utf8_valid(item->key);
 }
 
@@ -66,9 +60,11 @@ hash_fields_add(struct hash_fields *h, struct slice field, struct slice value)
 		presence_number(value, &h->epoch);
 	else if (slice_is(field, "@version"))
 		presence_number(value, &h->version);
-	else if (slice_starts(field, SLICE(LINGER)))
-		presence_items_add(&h->linger, &(struct presence_item){ .ref = slice_from(field, sizeof(LINGER) - 1) });
-	else if (split_field(field, &item) && fits(&item))
+	else if (!split_field(field, &item))
+		h->items.dropped++;
+	else if (slice_is(item.key, LINGER))
+		presence_items_add(&h->linger, &item);
+	else if (fits(&item))
 		presence_items_add(&h->items, &item);
 	else
 		h->items.dropped++;

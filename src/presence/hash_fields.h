@@ -1,8 +1,8 @@
 /*
  * A replica as it stands in a hash of Redis, roost:presence:{TOPIC}:NODE:
  *
- *	KEY/REF		META; a KEY that begins with @ has another one before it
- *	@linger/REF	1: it lingers
+ *	KEY/REF		META
+ *	@linger/REF	1: it lingers (no KEY is @linger)
  *	@epoch, @version
  */
 #ifndef PRESENCE_HASH_FIELDS_H

@@ -29,7 +29,7 @@ own_audited(struct ask *a, const struct redisReply *reply)
 	if (answer_numbers(reply, &epoch, &version) && epoch == a->epoch && version == a->version)
 		return;
 	log_debug("our presences in %.*s are not what Redis has: written again", SLICE_ARG(a->topic));
-	sync_repair(a->sync, a->topic, a->version);
+	sync_repair(a->sync, a->topic, a->version, epoch == a->epoch ? version : 0);
 }
 
 /* Commands are executed in order: the answer is to be what was written last before. */
@@ -61,11 +61,15 @@ other_audited(struct ask *a, const struct redisReply *reply)
 {
 	struct presence_sync *s = a->sync;
 	uint64_t	      epoch = 0, version = 0;
+	bool		      there;
 
 	s->auditing--;
 	if (!reply_is_array(reply) || !sync_watches(s, a->topic))
 		return;
-	if (!answer_numbers(reply, &epoch, &version) || epoch < a->epoch || (epoch == a->epoch && version < a->version))
+	there = answer_numbers(reply, &epoch, &version);
+	if (!there && a->version == 0)
+		return;
+	if (!there || epoch < a->epoch || (epoch == a->epoch && version < a->version))
 		sync_read(s, a->topic, a->node);
 	else if (epoch != a->epoch || version != a->version)
 		tracker_heard(s->tracker, a->topic, a->node, epoch, version);
@@ -119,6 +123,7 @@ sync_audit_fire(struct timer *t, uint64_t now)
 	if (s->epoch == 0 || s->left || s->auditing > 0)
 		return;
 	audit_keep(s);
+	sync_jobs_resume(s);
 	tracker_audit(s->tracker, audit_number(s), audit_one, s);
 	sync_read_pump(s);
 }

@@ -44,6 +44,7 @@ struct presence_sync {
 	struct list	 changed;	/* those whose versions the next heartbeats tell */
 	struct list	 to_retry;
 	struct timer	 retry_timer;
+	uint64_t	 version;	/* of our latest write, whatever the topic */
 	struct words	 words;
 	struct buf	 delta;
 
@@ -98,10 +99,12 @@ void sync_write_all(struct presence_sync *);
 /* Everything of ours is taken out. */
 void sync_write_nothing(struct presence_sync *);
 void sync_write_done(struct presence_sync *);
+/* Is it in our set of topics, or about to be? */
+bool sync_lists(const struct presence_sync *, struct slice topic);
 /* The version of what we hold there, as last written; 0 = nothing, or it is not certain at present. */
 uint64_t sync_held(const struct presence_sync *, struct slice topic);
-/* What stands in Redis for that version is not what we wrote. */
-void sync_repair(struct presence_sync *, struct slice topic, uint64_t version);
+/* What stands in Redis in place of that version is another one (0 = none). */
+void sync_repair(struct presence_sync *, struct slice topic, uint64_t version, uint64_t found);
 
 /* sync_read.c */
 void sync_read_init(struct presence_sync *);
@@ -115,6 +118,8 @@ void sync_fields(struct hash_fields *, const struct redisReply *);
 void sync_tell(struct presence_sync *, struct slice topic, struct slice node, const struct redisReply *);
 
 /* sync_nodes.c */
+/* Of an earlier life of that node, as far as we know? */
+bool sync_is_past(const struct presence_sync *, struct slice node, uint64_t epoch);
 void sync_nodes_init(struct presence_sync *);
 void sync_jobs_resume(struct presence_sync *);
 void sync_clean(struct presence_sync *, struct slice node, uint64_t epoch);

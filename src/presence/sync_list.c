@@ -16,7 +16,7 @@ list_gather(struct presence_sync *s, struct presence_items *all, struct slice no
 	if (!slice_eq(node, s->self) && !cluster_is_up(s->cluster, node))
 		return;
 	sync_fields(&h, fields);
-	if (hash_fields_end(&h))
+	if (hash_fields_end(&h) && !sync_is_past(s, node, h.epoch))
 		for (unsigned i = 0; i < h.items.n; i++)
 			presence_items_add(all, &h.items.items[i]);
 	hash_fields_done(&h);

@@ -18,7 +18,7 @@
 /* A node whose heartbeats are counted. */
 struct peer {
 	uint64_t	 epoch;
-	uint64_t	 seq;
+	uint64_t	 seq;		/* of the last one in that epoch; 0 = none */
 	struct slice	 node;
 	char		 text[];
 };
@@ -58,6 +58,22 @@ peer_get(struct presence_sync *s, struct slice node)
 	memcpy(p->text, node.p, node.n);
 	map_put(&s->peers, p);
 	return p;
+}
+
+static void
+peer_renew(struct peer *p, uint64_t epoch)
+{
+	if (p->epoch != epoch)
+		p->seq = 0;
+	p->epoch = epoch;
+}
+
+bool
+sync_is_past(const struct presence_sync *s, struct slice node, uint64_t epoch)
+{
+	const struct peer *p = map_get(&s->peers, node);
+
+	return p != NULL && epoch < p->epoch;
 }
 
 static void job_run(struct job *);
@@ -125,7 +141,7 @@ job_unlist(struct job *j, struct slice topic)
 	struct presence_sync *s = j->sync;
 	autobuf struct buf    key = { 0 };
 
-	if (slice_eq(j->node, s->self) && sync_held(s, topic) != 0)
+	if (slice_eq(j->node, s->self) && sync_lists(s, topic))
 		return;
 	key_topics(s, &key, j->node);
 	if (ask_command(s, NULL, (struct slice[]){ SLICE("SREM"), buf_slice(&key), topic }, 3) < 0)
@@ -255,10 +271,12 @@ void
 presence_sync_on_change(struct presence_sync *s, struct slice node, uint64_t epoch, enum cluster_change change)
 {
 	tracker_node(s->tracker, node, epoch, change != CLUSTER_DOWN);
-	if (change == CLUSTER_DOWN)
+	if (change == CLUSTER_DOWN) {
 		free(map_del(&s->peers, node));
-	else
-		node_read(s, node);
+		return;
+	}
+	peer_renew(peer_get(s, node), epoch);
+	node_read(s, node);
 }
 
 void
@@ -302,9 +320,10 @@ beat_topics(struct presence_sync *s, struct slice node, uint64_t epoch, struct s
 static bool
 beat_is_next(struct peer *p, uint64_t epoch, uint64_t seq)
 {
-	bool next = p->epoch != epoch || seq <= p->seq + 1 + MAX_LOST;
+	bool next;
 
-	p->epoch = epoch;
+	peer_renew(p, epoch);
+	next = p->seq == 0 || seq <= p->seq + 1 + MAX_LOST;
 	p->seq = seq;
 	return next;
 }

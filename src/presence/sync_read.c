@@ -75,7 +75,7 @@ sync_fields(struct hash_fields *h, const struct redisReply *reply)
 		hash_fields_add(h, element_text(reply, i), element_text(reply, i + 1));
 }
 
-/* What has no epoch or no version is as good as not there. */
+/* What has no epoch or no version, or is of an earlier life, is as good as not there. */
 void
 sync_tell(struct presence_sync *s, struct slice topic, struct slice node, const struct redisReply *reply)
 {
@@ -86,7 +86,7 @@ sync_tell(struct presence_sync *s, struct slice topic, struct slice node, const 
 	if (h.items.dropped > 0)
 		log_peer(LOG_WARN_, NULL, "%u fields in the hash of node %.*s in %.*s are no presences: dropped", h.items.dropped,
 		    SLICE_ARG(node), SLICE_ARG(topic));
-	if (hash_fields_end(&h))
+	if (hash_fields_end(&h) && !sync_is_past(s, node, h.epoch))
 		tracker_read(s->tracker, topic, node, h.epoch, h.version, h.items.items, h.items.n);
 	else
 		tracker_read(s->tracker, topic, node, 0, 0, NULL, 0);

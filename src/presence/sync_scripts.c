@@ -8,7 +8,7 @@
  * live, "1" if nothing is left, number of words to set, those (field, value, …), then the fields to delete.
  *
  * Hash and delta never disagree: either both are there, or neither. A delta is written only on top of the very version
- * that it starts from ("again": the caller writes the whole), a whole in place of anything but a later epoch's
+ * that it starts from ({"again", what is there}: the caller writes the whole), a whole in place of anything but a later epoch's
  * ("newer": our place is another's by now). An epoch in the future is no node's, and does not count.
  */
 struct redis_script presence_write_script = {
@@ -26,7 +26,7 @@ struct redis_script presence_write_script = {
 	"if from == '0' then\n"
 	"	redis.call('DEL', hash)\n"
 	"elseif at[1] ~= epoch or at[2] ~= from then\n"
-	"	return 'again'\n"
+	"	return { 'again', at[1] == epoch and at[2] or '0' }\n"
 	"end\n"
 	"if ARGV[8] == '1' then\n"
 	"	redis.call('DEL', hash)\n"

@@ -2,6 +2,9 @@
  * What we hold ourselves, written to Redis. A write that fails is not repeated as it was: the whole topic is written
  * anew, at once if Redis has something else than we thought, a second later if it takes nothing, with our next place if
  * the connection was lost.
+ *
+ * The versions that others see are counted here: one for each write that was sent, always beyond any that was found in
+ * our hashes, even if a stranger wrote it there. Of the tracker's deltas it only matters whether they start from 0.
  */
 #include <assert.h>
 #include <errno.h>
@@ -17,6 +20,7 @@
 #define RETRY_MS	1000
 #define BEATS		3	/* heartbeats that tell of a change */
 #define BEAT_TOPICS	1000	/* in one heartbeat */
+#define MAX_SKIP	(UINT64_C(1) << 52)	/* a version beyond it is found by strangers alone: no room above it */
 #define SPARE_ROOM	(1024 * 1024)	/* kept between writes, at most */
 
 /* A topic where we hold presences, or did lately. */
@@ -24,8 +28,8 @@ struct own {
 	struct list	 in_owns;
 	struct list	 in_changed;	/* of sync->changed, or none */
 	struct list	 in_retry;	/* of sync->to_retry, or none */
-	uint64_t	 version;	/* where the tracker is */
-	uint64_t	 whole;		/* of the last write from 0 that was sent */
+	uint64_t	 version;	/* of the last write that was sent at this place; 0 = none */
+	uint64_t	 whole;		/* of the last one of these from 0 */
 	unsigned	 beats;		/* that are still to tell of it */
 	bool		 empty;		/* the tracker holds nothing there */
 	bool		 listed;	/* it is in our set of topics, and its hash may be there */
@@ -225,10 +229,34 @@ own_list(struct presence_sync *s, const struct own *o, const char *command)
 	return ask_command(s, NULL, (struct slice[]){ slice_str(command), buf_slice(&key), o->topic }, 3);
 }
 
+/* The tracker writes all that it holds there, be it nothing. The topic may be forgotten after that. */
 static void
-own_rewrite(struct presence_sync *s, struct own *o);
+own_rewrite(struct presence_sync *s, const struct own *o)
+{
+	tracker_rewrite_topic(s->tracker, o->topic);
+}
 
-/* "again": there is something else than the version that we built on. Later writes from 0 have mended that already. */
+/* What others may have read there is to be older than what we write next. */
+static void
+sync_skip(struct presence_sync *s, uint64_t version)
+{
+	if (version > s->version && version < MAX_SKIP)
+		s->version = version;
+}
+
+/* {"again", version}: there is something else than what we built on. Later writes from 0 have mended that already. */
+static void
+own_is_else(struct presence_sync *s, struct own *o, uint64_t version, const struct redisReply *reply)
+{
+	uint64_t found;
+
+	if (reply->elements != 2 || presence_number(reply_text(reply->element[1]), &found) < 0)
+		return;
+	sync_skip(s, found);
+	if (o->whole <= version)
+		own_rewrite(s, o);
+}
+
 static void
 own_answered(struct ask *a, const struct redisReply *reply)
 {
@@ -240,8 +268,8 @@ own_answered(struct ask *a, const struct redisReply *reply)
 	if (reply->type == REDIS_REPLY_ERROR) {
 		sync_log_error("writing the presences", a->topic, reply);
 		own_retry_later(s, o);
-	} else if (slice_is(reply_text(reply), "again") && o->whole <= a->version) {
-		own_rewrite(s, o);
+	} else if (reply_is_array(reply)) {
+		own_is_else(s, o, a->version, reply);
 	}
 }
 
@@ -267,7 +295,8 @@ own_send(struct presence_sync *s, struct own *o, const struct presence_delta *d)
 static int
 own_try(struct presence_sync *s, struct own *o, const struct presence_delta *d)
 {
-	int r;
+	struct presence_delta numbered = *d;
+	int		      r;
 
 	if (!o->listed && !d->empty) {
 		r = own_list(s, o, "SADD");
@@ -275,12 +304,15 @@ own_try(struct presence_sync *s, struct own *o, const struct presence_delta *d)
 			return r;
 		o->listed = true;
 	}
-	r = own_send(s, o, d);
+	numbered.from = d->from != 0 ? o->version : 0;
+	numbered.to = s->version + 1;
+	r = own_send(s, o, &numbered);
 	words_shrink(s);
 	if (r < 0)
 		return r;
+	o->version = ++s->version;
 	if (d->from == 0)
-		o->whole = d->to;
+		o->whole = o->version;
 	stats->presence_deltas_out_total++;
 	own_announce(s, o);
 	if (!d->empty)
@@ -291,31 +323,21 @@ own_try(struct presence_sync *s, struct own *o, const struct presence_delta *d)
 	return r;
 }
 
-/* Without a connection there is nothing to repeat: the next place has everything written. */
+/*
+ * A change of what could not be written, or not yet, waits until the whole is written. Without a connection there is
+ * nothing to repeat: our next place has everything written.
+ */
 static void
 own_write(struct presence_sync *s, struct own *o, const struct presence_delta *d)
 {
-	int r;
+	int r = -EAGAIN;
 
-	r = own_try(s, o, d);
+	if (d->from == 0 || (o->version != 0 && list_empty(&o->in_retry)))
+		r = own_try(s, o, d);
 	if (r < 0 && r != -ENOTCONN)
 		own_retry_later(s, o);
-}
-
-static void
-own_write_empty(struct presence_sync *s, struct own *o)
-{
-	own_write(s, o, &(struct presence_delta){ .to = o->version, .empty = true });
-}
-
-/* The tracker has no topic any more where it holds nothing: then it is for us to say so. */
-static void
-own_rewrite(struct presence_sync *s, struct own *o)
-{
-	if (o->empty)
-		own_write_empty(s, o);
-	else
-		tracker_rewrite_topic(s->tracker, o->topic);
+	else if (d->from == 0)
+		list_remove(&o->in_retry);
 }
 
 static void
@@ -336,7 +358,6 @@ sync_write(struct presence_sync *s, struct slice topic, const struct presence_de
 {
 	struct own *o = own_get(s, topic);
 
-	o->version = d->to;
 	o->empty = d->empty;
 	if (s->epoch != 0 && !s->left)
 		own_write(s, o, d);
@@ -352,17 +373,19 @@ sync_write_all(struct presence_sync *s)
 
 		o->stale |= o->listed;
 		o->listed = false;
-		o->whole = 0;
+		o->version = o->whole = 0;
 		list_remove(&o->in_retry);
 	}
 	tracker_rewrite(s->tracker, s->epoch);
 	list_each (l, &s->owns) {
 		struct own *o = list_entry(l, struct own, in_owns);
+		const bool  emptied = o->stale && o->empty;
 
-		if (o->stale && o->empty)
-			own_write_empty(s, o);
 		o->stale = false;
-		own_settle(s, o);
+		if (emptied)
+			own_rewrite(s, o);
+		else
+			own_settle(s, o);
 	}
 }
 
@@ -373,8 +396,16 @@ sync_write_nothing(struct presence_sync *s)
 		struct own *o = list_entry(l, struct own, in_owns);
 
 		if (o->listed)
-			own_write_empty(s, o);
+			own_write(s, o, &(struct presence_delta){ .empty = true });
 	}
+}
+
+bool
+sync_lists(const struct presence_sync *s, struct slice topic)
+{
+	const struct own *o = map_get(&s->own, topic);
+
+	return o != NULL && o->listed;
 }
 
 uint64_t
@@ -386,8 +417,9 @@ sync_held(const struct presence_sync *s, struct slice topic)
 }
 
 void
-sync_repair(struct presence_sync *s, struct slice topic, uint64_t version)
+sync_repair(struct presence_sync *s, struct slice topic, uint64_t version, uint64_t found)
 {
+	sync_skip(s, found);
 	if (sync_held(s, topic) == version)
 		own_rewrite(s, map_get(&s->own, topic));
 }

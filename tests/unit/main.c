@@ -27,6 +27,7 @@
 	X(codec) \
 	X(config) \
 	X(deflate) \
+	X(delta) \
 	X(dispatch) \
 	X(drain) \
 	X(envelope) \
@@ -69,6 +70,7 @@
 	X(stats) \
 	X(store) \
 	X(stream) \
+	X(sync) \
 	X(tls) \
 	X(token) \
 	X(tracker) \
