@@ -217,13 +217,30 @@ on_login_answer(redisAsyncContext *c, void *reply, void *arg)
 
 /* What hiredis calls to have its socket watched. */
 
+/* An answer where none is due, other than an error: hiredis would abort the process. */
+static bool
+is_unasked(const struct redis_link *l, int fd)
+{
+	char first;
+
+	if (l->state != REDIS_UP || l->tls != NULL)
+		return false;
+	if (l->context->replies.head != NULL || (l->context->c.flags & REDIS_SUBSCRIBED) != 0)
+		return false;
+	return recv(fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && first != '-';
+}
+
 static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct redis_link *l = arg;
 
 	loop_awake(l->loop);
-	if (l->context != NULL && !l->gone)
+	if (l->context == NULL || l->gone)
+		return;
+	if (is_unasked(l, fd))
+		redis_link_doom(l, "an answer that nobody asked for");
+	else
 		redisAsyncHandleRead(l->context);
 }
 

@@ -1142,6 +1142,20 @@ START_TEST(a_stranger_in_the_midst)
 }
 END_TEST
 
+START_TEST(an_answer_that_nobody_asked_for)
+{
+	fake_start(true, "");
+	start_up();
+	for (unsigned i = 0; i < fake.n; i++)
+		fake_say(event_get_fd(&fake.clients[i]), "+OK\r\n+OK\r\n");
+	await(&downs, 1);
+	await(&bus_downs, 1);
+	ck_assert_ptr_nonnull(strstr(redis_trouble(redis), "nobody"));
+	await(&ups, 2);
+	fake_end();
+}
+END_TEST
+
 START_TEST(a_turn_is_written_at_once)
 {
 	fake_start(true, "+x\r\n");
@@ -1160,6 +1174,7 @@ redis_suite(void)
 	Suite *s = suite_create("redis");
 	TCase *tc = tcase_create("redis");
 
+	suite_add_tcase(s, tc);
 	if (!with_redis_available())
 		return s;
 	tcase_set_timeout(tc, 30);
@@ -1201,7 +1216,7 @@ redis_suite(void)
 	tcase_add_loop_test(tc, strangers, 0, sizeof(strange) / sizeof(strange[0]));
 	tcase_add_test(tc, a_stranger_that_says_nothing);
 	tcase_add_test(tc, a_stranger_in_the_midst);
+	tcase_add_test(tc, an_answer_that_nobody_asked_for);
 	tcase_add_test(tc, a_turn_is_written_at_once);
-	suite_add_tcase(s, tc);
 	return s;
 }

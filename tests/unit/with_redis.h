@@ -4,6 +4,7 @@
  * As checked fixture each test has its own server (15 ms); as unchecked fixture a suite shares one, and its tests must
  * leave it as they found it (with_redis_do("FLUSHALL") at their start), so those that kill it want their own:
  *
+ *	suite_add_tcase(s, tc);
  *	if (!with_redis_available())
  *		return s;
  *	tcase_add_checked_fixture(tc, with_redis_start, with_redis_end);
