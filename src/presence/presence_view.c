@@ -67,7 +67,9 @@ key_new(struct presence_view *v, struct slice name)
 	struct presence_key *k = xmalloc(sizeof(*k) + token_len + (plain ? 0 : name.n));
 
 	/* The token of a name without escapes holds the name. */
-	*k = (struct presence_key){ .token = { k->text, token_len }, .name = { k->text + (plain ? 1 : token_len), name.n } };
+	*k = (struct presence_key){
+		.token = { k->text, token_len }, .name = { k->text + (plain ? 1 : token_len), name.n },
+	};
 	if (!plain)
 		memcpy(k->text + token_len, name.p, name.n);
 	json_quote_to(k->text, name);

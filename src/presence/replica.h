@@ -45,4 +45,11 @@ replica_is_older(const struct replica *r, uint64_t epoch, uint64_t version)
 	return epoch > r->epoch || (epoch == r->epoch && version > r->version);
 }
 
+/* Or is that what it was once? */
+static inline bool
+replica_is_newer(const struct replica *r, uint64_t epoch, uint64_t version)
+{
+	return epoch < r->epoch || (epoch == r->epoch && version < r->version);
+}
+
 #endif

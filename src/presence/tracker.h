@@ -48,8 +48,9 @@ struct tracker_sync {
 };
 
 /* Borrows pubsub and the tables. `sync` NULL = a node alone. `node` is copied. Never NULL. */
-struct tracker *tracker_new(struct loop *, struct pubsub *, const char *node, const struct tracker_options *, const struct tracker_sync *, void *arg);
-/* There must be no members left. */
+struct tracker *tracker_new(struct loop *, struct pubsub *, const char *node, const struct tracker_options *,
+    const struct tracker_sync *, void *arg);
+/* There must be no members left. The sync is not told of anything any more. */
 struct tracker *tracker_free(struct tracker *);
 void tracker_set_options(struct tracker *, const struct tracker_options *);
 
@@ -59,14 +60,15 @@ void tracker_set_options(struct tracker *, const struct tracker_options *);
  */
 struct presence_member *tracker_enter(struct tracker *, struct subscriber *sub, struct slice join_ref);
 /*
- * It leaves, with all it tracks, in one diff; before its subscription ends or right after. grace_ms > 0: it went without a word, so its
- * presences linger, and who tracks the same key within that time, on any node, takes one over unseen.
+ * It leaves, with all it tracks, in one diff; before its subscription ends or right after. grace_ms > 0: it went without
+ * a word, so its presences linger, and who tracks the same key within that time, on any node, takes one over unseen.
  */
 void tracker_leave(struct presence_member *, uint64_t grace_ms);
 /*
  * A presence of this member. The meta is a JSON object; phx_ref is added. 0; -EEXIST if the member tracks that key
- * already; -EINVAL for a key that is empty, longer than 256 bytes, or a member of Object.prototype (protocol/phoenix.md
- * 5.6), or a meta that is no object; -E2BIG; -ENOSPC for too many metas of the key.
+ * already; -EINVAL for a key that is empty, longer than 256 bytes, no UTF-8, a member of Object.prototype
+ * (protocol/phoenix.md 5.6) or "@linger" (which has a meaning in the hashes), or a meta that is no object; -E2BIG; -ENOSPC
+ * for too many metas of the key.
  */
 int tracker_track(struct presence_member *, struct slice key, struct slice meta);
 /* Another meta: old and new travel in one diff. Equal bytes change nothing. 0, -ENOENT, -EINVAL, -E2BIG. */
@@ -85,7 +87,8 @@ typedef bool presence_each_fn(void *arg, struct slice key, struct slice meta);
 void tracker_each(const struct tracker *, struct slice topic, presence_each_fn *, void *arg);
 
 /* From the bus. A delta of another node: applied, dropped as old, or answered by sync->read. */
-void tracker_delta(struct tracker *, struct slice topic, struct slice node, uint64_t epoch, const struct presence_delta *);
+void tracker_delta(struct tracker *, struct slice topic, struct slice node, uint64_t epoch,
+    const struct presence_delta *);
 /*
  * All that a node holds in a topic, as just read: version 0 and no items = there is no such hash. Then what we had stays
  * if the node is up under an epoch that we know, and is read again two heartbeats later: Redis may have been emptied.
@@ -98,13 +101,17 @@ void tracker_loaded(struct tracker *, struct slice topic, const struct slice *no
 void tracker_heard(struct tracker *, struct slice topic, struct slice node, uint64_t epoch, uint64_t version);
 /* It is down: its presences leave. It is back: they are read again. */
 void tracker_node(struct tracker *, struct slice node, uint64_t epoch, bool up);
-/* Our replicas are written anew (from 0) under this epoch; with `topic`, that one alone. */
+/*
+ * Our replicas are written anew (from 0) under this epoch, from inside the call; those of topics that have ended since are
+ * not. With `topic`, that one alone, even if nothing is left there.
+ */
 void tracker_rewrite(struct tracker *, uint64_t epoch);
 void tracker_rewrite_topic(struct tracker *, struct slice topic);
 /* Deltas may have been missed: every replica of the others is read again. */
 void tracker_resync(struct tracker *);
 /*
- * For the rolling audit: calls fn for up to n replicas, ours included (node empty), each time further on.
+ * For the rolling audit: calls fn for n replicas or a few more, ours included (node empty), each time further on.
+ * version 0 = there should be no hash.
  */
 typedef void tracker_audit_fn(void *arg, struct slice topic, struct slice node, uint64_t epoch, uint64_t version);
 void tracker_audit(struct tracker *, unsigned n, tracker_audit_fn *, void *arg);

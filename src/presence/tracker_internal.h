@@ -1,6 +1,7 @@
 /*
- * What the tracker's files share: tracker.c (topics, members, what they track), tracker_own.c (their replica of the topic),
- * tracker_window.c (what is told, to clients and to Redis), tracker_remote.c and tracker_nodes.c (what the other nodes hold).
+ * What the tracker's files share: tracker.c (topics, members, what they track), tracker_own.c (our replica of a
+ * topic), tracker_window.c (what is told, to clients and to Redis), tracker_remote.c and tracker_nodes.c (what the other
+ * nodes hold).
  */
 #ifndef PRESENCE_TRACKER_INTERNAL_H
 #define PRESENCE_TRACKER_INTERNAL_H

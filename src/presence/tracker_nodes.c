@@ -41,7 +41,8 @@ topic_touch_if_changed(struct presence_topic *t)
 }
 
 void
-tracker_delta(struct tracker *tr, struct slice topic, struct slice node, uint64_t epoch, const struct presence_delta *d)
+tracker_delta(struct tracker *tr, struct slice topic, struct slice node, uint64_t epoch,
+    const struct presence_delta *d)
 {
 	struct presence_topic *t = tracker_topic(tr, topic);
 	struct presence_node  *n;
@@ -85,7 +86,7 @@ tracker_read(struct tracker *tr, struct slice topic, struct slice node, uint64_t
 	r->asked = false;
 	if (missing) {
 		remote_is_missing(r);
-	} else if (!replica_is_older(&(struct replica){ .epoch = epoch, .version = version }, r->replica.epoch, r->replica.version)) {
+	} else if (!replica_is_newer(&r->replica, epoch, version)) {
 		remote_replace(r, epoch, version, items, n_items);
 		remote_is_there(r);
 	}

@@ -84,9 +84,11 @@ member_replace(struct presence_member *m, struct presence *old, struct slice mem
 {
 	struct presence_topic *t = m->topic;
 	const bool	       elsewhere = old->holders > old->own;
-	/* Nobody has seen a ref that is of this very window. */
-	struct slice	       prev = old->shown || elsewhere ? presence_ref_text(old) : presence_meta_prev(presence_meta(old));
+	struct slice	       prev = presence_ref_text(old);
 
+	/* Nobody has seen a ref that is of this very window. */
+	if (!old->shown && !elsewhere)
+		prev = presence_meta_prev(presence_meta(old));
 	presence_ref(old);
 	member_add(m, old->key->name, members, prev);
 	if (old->own)

@@ -11,11 +11,11 @@
 void
 topic_touch(struct presence_topic *t)
 {
-	const struct tracker *tr = t->tracker;
+	struct loop   *loop = t->tracker->loop;
+	const uint64_t ms = t->tracker->options.window_ms + (uint64_t)t->n_members * STRETCH_US / 1000;
 
-	if (timer_is_set(&t->window))
-		return;
-	loop_timer(tr->loop, &t->window, tr->loop->now + tr->options.window_ms + (uint64_t)t->n_members * STRETCH_US / 1000);
+	if (!timer_is_set(&t->window))
+		loop_timer(loop, &t->window, loop->now + ms);
 }
 
 void
@@ -35,7 +35,8 @@ item_of(const struct presence *p, bool lingers)
 
 /* What changed twice since the last write has not changed. */
 static void
-delta_changes(const struct presence_topic *t, struct presence_delta *d, struct presence_item *put, struct presence_item *gone)
+delta_changes(const struct presence_topic *t, struct presence_delta *d, struct presence_item *put,
+    struct presence_item *gone)
 {
 	for (unsigned i = 0; i < t->n_dirty; i++) {
 		const struct presence *p = t->dirty[i];
@@ -43,7 +44,7 @@ delta_changes(const struct presence_topic *t, struct presence_delta *d, struct p
 		if (p->own)
 			put[d->n_put++] = item_of(p, replica_lingers(&t->own, p));
 		else if (p->written)
-			gone[d->n_gone++] = (struct presence_item){ .key = p->key->name, .ref = presence_ref_text(p) };
+			gone[d->n_gone++] = item_of(p, false);
 	}
 }
 

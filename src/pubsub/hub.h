@@ -82,7 +82,8 @@ void hub_deafen(struct subscriber *who);
  * intercept it are asked instead, and not counted. */
 unsigned hub_deliver(struct hub *, struct topic *, struct message *, const struct subscriber *except);
 /* The same, but for those `n`, each of which is subscribed to the topic. */
-unsigned hub_deliver_sparing(struct hub *, struct topic *, struct message *, struct subscriber *const *spared, unsigned n);
+unsigned hub_deliver_sparing(struct hub *, struct topic *, struct message *, struct subscriber *const *spared,
+    unsigned n);
 /* To one subscriber, as if it were a broadcast: where it intercepts that, it is asked instead. */
 void hub_deliver_to(struct hub *, struct subscriber *who, struct message *);
 /* Queues one message for one receiver, deflated where agreed. False if the format cannot carry it. */
