@@ -211,6 +211,8 @@ loop_turn(struct loop *l, bool wait)
 	loop_set_wake(l);
 	l->awake = false;
 	l->work = 0;
+	/* Who asked outside of a turn is not kept waiting. */
+	wait = wait && list_empty(&l->tasks);
 	event_base_loop(l->base, EVLOOP_ONCE | (wait ? 0 : EVLOOP_NONBLOCK));
 	loop_awake(l);
 	loop_end_turn(l);

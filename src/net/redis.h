@@ -89,6 +89,9 @@ const char *redis_trouble(const struct redis *);
  * An answer, lent until the call returns; an error is a reply of type REDIS_REPLY_ERROR. NULL: the connection ended
  * first, and whether the command was executed is not known. READONLY, LOADING and MASTERDOWN errors also end the
  * connection (another server may answer the next time), and come here as NULL.
+ *
+ * Answers come in the order of the calls. Where the server has lost its scripts, calls that are already on their way may
+ * overtake a script's; those made after that was noticed do not.
  */
 typedef void redis_reply_fn(void *arg, const struct redisReply *);
 
@@ -108,16 +111,19 @@ typedef void redis_subscribed_fn(void *arg);
 
 /*
  * Subscribes as soon as there is a connection, and again on each new one. The channel's name is copied; one
- * subscription per name. Exact names only, never patterns.
+ * subscription per name (asserted). Exact names only, never patterns. Nothing is told before this returns.
  */
 struct redis_sub *redis_subscribe(struct redis *, struct slice channel, redis_message_fn *, redis_subscribed_fn *, void *arg);
 /* Is it acknowledged on the connection that is there now? */
 bool redis_is_subscribed(const struct redis_sub *);
 /* Nothing is told any more. NULL is fine. */
 void redis_unsubscribe(struct redis_sub *);
-/* Ends the connection for subscriptions and makes another: its messages are not to be trusted. */
+/*
+ * Ends the connection for subscriptions with this turn, and makes another: its messages are not to be trusted, and none
+ * is told from here on.
+ */
 void redis_bounce_bus(struct redis *, const char *why);
-/* Ends the command connection and makes another. */
+/* Ends the command connection with this turn, and makes another; no command is taken from here on. */
 void redis_bounce(struct redis *, const char *why);
 
 #endif

@@ -264,6 +264,9 @@ START_TEST(tasks_that_come_late)
 	b.then = ask_b_and_say;
 	turn_after(loop, 0);
 	journal_is("bury b;task b;flush b;");
+	ask(&a);
+	loop_turn(loop, true);
+	journal_is("task a;");
 }
 END_TEST
 
