@@ -15,7 +15,7 @@ struct catchup {
 	struct read	*read;
 	struct loop_task fail;		/* tells that the store cannot be asked */
 	bool		 has_id;	/* reads what follows `from`; else the newest */
-	bool		 cut;		/* nothing joins on to the feed's position: the next message is not kept */
+	bool		 cut;		/* the next message follows on to nothing: it is not kept */
 	bool		 again;		/* the page was too old once */
 	bool		 told;
 	bool		 missed;	/* something between the page and what is kept, known too late */
@@ -208,7 +208,8 @@ page_limit(unsigned limit, unsigned least)
 }
 
 struct catchup *
-history_catch_up(struct feed *f, struct slice last_seen, unsigned limit, unsigned newest, history_page_fn *fn, void *arg)
+history_catch_up(struct feed *f, struct slice last_seen, unsigned limit, unsigned newest, history_page_fn *fn,
+    void *arg)
 {
 	struct catchup *c = xmalloc(sizeof(*c));
 

@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "history/feed.h"
 
 static void
@@ -215,6 +216,7 @@ feed_deliver(struct feed *f, const struct store_entry *e)
 void
 feed_announce(struct feed *f)
 {
+	log_peer(LOG_INFO_, NULL, "history of %.*s: messages may have been missed", SLICE_ARG(f->topic));
 	catchup_cut(f);
 	f->delivering = true;
 	pubsub_receive(f->history->pubsub, f->topic, SLICE("system"), SLICE(HISTORY_RESYNC), false, NULL);

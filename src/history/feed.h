@@ -108,7 +108,10 @@ struct append {
 };
 
 /* history.c */
-/* Asks the store; NULL if that cannot be done now. `fn` is told later unless read_cancel() or history_free() comes first. */
+/*
+ * Asks the store; NULL if that cannot be done now. `fn` is told later, unless read_cancel() or history_free() comes
+ * first.
+ */
 struct read *history_read(struct history *, const struct store_read *, store_page_fn *fn, void *arg);
 void read_cancel(struct read *);
 /* Lets waiting feeds read, as many as may at a time. */
@@ -174,7 +177,7 @@ void page_end_all(struct history *);
 /* say.c */
 /* Who is not to hear this message, which is being delivered: NULL = nobody. */
 const struct subscriber *append_take_except(struct feed *, const struct store_entry *);
-/* The feed has moved, or read all there is: whoever waits for a message that is not to come any more waits in vain. */
+/* The feed has moved, or read all there is: whoever waits for a message that cannot come any more waits in vain. */
 void append_passed(struct feed *);
 /* The stream is not the one it was: nobody waits for what stood in it. */
 void append_forget_stored(struct feed *);

@@ -300,9 +300,10 @@ kept_message_size(const struct kept_message *k)
 void
 history_add_id(struct buf *out, const struct store_entry *e)
 {
-	char	     id[UUID_LEN + 1];
 	struct slice text = e->payload;
 	size_t	     brace = text.n, last;
+	char	     id[UUID_LEN + 1];
+	bool	     is_empty;
 
 	while (brace > 0 && text.p[brace - 1] != '}')
 		brace--;
@@ -311,5 +312,6 @@ history_add_id(struct buf *out, const struct store_entry *e)
 		last--;
 	/* What stands there is the store's word: an object. */
 	buf_add(out, text.p, brace > 0 ? brace - 1 : 0);
-	buf_addf(out, "%s\"id\":\"%s\"}", last > 0 && text.p[last - 1] != '{' ? "," : "", uuid_from_position(e->at, e->tail, id));
+	is_empty = last == 0 || text.p[last - 1] == '{';
+	buf_addf(out, "%s\"id\":\"%s\"}", is_empty ? "" : ",", uuid_from_position(e->at, e->tail, id));
 }

@@ -23,6 +23,7 @@ struct history_options {
 
 /* Takes the store (its user is set here); borrows pubsub, whose on_stored is set here. Never NULL. */
 struct history *history_new(struct loop *, struct pubsub *, struct store *, const struct history_options *);
+/* Feeds and catch-ups that are left end with it; nobody is told anything. NULL in, NULL out. */
 struct history *history_free(struct history *);
 
 /*
@@ -40,7 +41,13 @@ typedef void history_said_fn(void *arg, int error, struct slice id, uint64_t ret
  */
 int history_say(struct feed *, struct slice event, struct slice payload, struct slice user, const struct subscriber *except,
     const struct store_rate *, history_said_fn *, void *arg);
-/* The subscriber goes: appends under way that leave it out forget it. */
+/* The same for who has no interest of its own in the topic, to everyone; said by no user. */
+int history_say_to(struct history *, struct slice topic, const struct history_limits *, struct slice event, struct slice payload,
+    history_said_fn *, void *arg);
+/*
+ * The subscriber goes: appends under way that leave it out forget it, and so do feeds that are still behind its page.
+ * To be said for everyone who was an `except` or has finished a catch-up.
+ */
 void history_forget(struct history *, const struct subscriber *);
 
 /* See <roost/history.h>; the page is lent until the call returns. */

@@ -35,7 +35,9 @@ page_show(history_page_fn *fn, void *arg, const struct store_page *page, unsigne
 	unsigned n = page->n < most ? page->n : most, skip = page->n - n;
 	autofree struct history_message *messages = xcalloc(n + 1, sizeof(*messages));
 	autofree struct id_text *ids = xcalloc(n + 1, sizeof(*ids));
-	struct history_page out = { .messages = messages, .n = n, .more = page->more || skip > 0, .recovered = recovered };
+	struct history_page out = {
+		.messages = messages, .n = n, .more = page->more || skip > 0, .recovered = recovered
+	};
 
 	for (unsigned i = 0; i < n; i++)
 		messages[i] = message_of(&page->entries[skip + i], &ids[i]);

@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "base/stats.h"
 #include "history/feed.h"
 
 static struct append *
@@ -94,8 +95,10 @@ append_told(void *arg, int error, struct position at, uint64_t tail, uint64_t re
 	a->round = a->feed != NULL ? a->feed->round : 0;
 	if (error < 0 || a->feed == NULL)
 		append_free(a);
-	if (error == 0)
+	if (error == 0) {
 		said = slice_str(uuid_from_position(at, tail, id));
+		stats->broadcasts_total++;
+	}
 	fn(fn_arg, error, said, retry_ms);
 }
 
@@ -111,26 +114,49 @@ new_tag(void)
 	return tag;
 }
 
+/* Hands it to the store: 0, or -errno and it is over. */
+static int
+append_send(struct append *a, struct history *h, const struct store_append *what)
+{
+	int r = h->store->ops->append(h->store, what, append_told, a);
+
+	if (r < 0)
+		append_free(a);
+	return r;
+}
+
+static struct append *
+append_new(struct history *h, const struct subscriber *except, history_said_fn *fn, void *arg)
+{
+	struct append *a = xmalloc(sizeof(*a));
+
+	*a = (struct append){ .except = except, .fn = fn, .arg = arg };
+	list_append(&h->appends, &a->in_history);
+	return a;
+}
+
 int
 history_say(struct feed *f, struct slice event, struct slice payload, struct slice user, const struct subscriber *except,
     const struct store_rate *rate, history_said_fn *fn, void *arg)
 {
-	struct history	    *h = f->history;
-	struct append	    *a = xmalloc(sizeof(*a));
+	struct append	    *a = append_new(f->history, except, fn, arg);
 	struct store_append what = {
 		.topic = f->topic, .event = event, .payload = payload, .user = user, .limits = f->limits, .rate = rate,
 	};
-	int		    r;
 
-	*a = (struct append){ .except = except, .fn = fn, .arg = arg };
-	list_append(&h->appends, &a->in_history);
 	if (except != NULL) {
 		a->tag = what.tag = new_tag();
 		a->feed = f;
 		list_append(&f->excepting, &a->in_feed);
 	}
-	r = h->store->ops->append(h->store, &what, append_told, a);
-	if (r < 0)
-		append_free(a);
-	return r;
+	return append_send(a, f->history, &what);
+}
+
+int
+history_say_to(struct history *h, struct slice topic, const struct history_limits *limits, struct slice event,
+    struct slice payload, history_said_fn *fn, void *arg)
+{
+	return append_send(append_new(h, NULL, fn, arg), h, &(struct store_append){
+		.topic = topic, .event = event, .payload = payload, .user = SLICE(""), .limits = *limits,
+	});
 }

@@ -44,6 +44,27 @@ START_TEST(the_newest)
 }
 END_TEST
 
+/* What lies between the page and what comes is for the joiner to read. */
+START_TEST(more_than_a_page)
+{
+	struct listener *l = listener_new();
+
+	bench_append(STORE_MAX_PAGE + 9);
+	listener_catch_up(l, 2, 10);
+	bench_answer_all();
+	ck_assert(l->recovered);
+	ck_assert(l->more);
+	ck_assert_uint_eq(l->n, STORE_MAX_PAGE);
+	ck_assert_uint_eq(l->got[STORE_MAX_PAGE - 1], STORE_MAX_PAGE + 2);
+	bench_append(1);
+	bench_bus_all();
+	listener_take(l);
+	ck_assert_uint_eq(l->n, STORE_MAX_PAGE + 1);
+	ck_assert_uint_eq(l->got[STORE_MAX_PAGE], STORE_MAX_PAGE + 10);
+	listener_free(l);
+}
+END_TEST
+
 /* The id is not kept, malformed, or another topic's: the newest, and no word of recovery. */
 START_TEST(last_seen_is_not_known)
 {
@@ -471,6 +492,7 @@ catchup_suite(void)
 	tcase_add_loop_test(t, the_newest, 0, 1);
 	tcase_add_loop_test(t, the_newest, 2, 3);
 	tcase_add_loop_test(t, the_newest, 5, 6);
+	tcase_add_test(t, more_than_a_page);
 	tcase_add_loop_test(t, last_seen_is_not_known, 0, 3);
 	tcase_add_loop_test(t, malformed_ids, 0, 4);
 	tcase_add_loop_test(t, a_message_comes_meanwhile, 0, 4);

@@ -259,6 +259,26 @@ START_TEST(in_memory)
 }
 END_TEST
 
+/* From outside: with a feed, and without one. */
+START_TEST(said_by_nobody)
+{
+	struct listener *a = joined(), *b = listener_new();
+	struct said	 said = { 0 };
+
+	hub_subscribe(&bench.ps.hub, &b->sub, SLICE("other"));
+	memory_turns();
+	ck_assert_int_eq(history_say_to(history, BENCH_TOPIC, &limits, SLICE("m"), SLICE("{\"n\":1}"), on_said, &said), 0);
+	ck_assert_int_eq(history_say_to(history, SLICE("other"), &limits, SLICE("m"), SLICE("{\"n\":2}"), on_said, &said), 0);
+	memory_turns();
+	ck_assert_uint_eq(said.n, 2);
+	listener_got(a, "1");
+	listener_got(b, "2");
+	hub_unsubscribe(&bench.ps.hub, &b->sub);
+	listener_free(a);
+	listener_free(b);
+}
+END_TEST
+
 /* The store is too small for its messages, and forgets topics with their positions: nobody is alarmed. */
 START_TEST(memory_runs_out)
 {
@@ -392,6 +412,7 @@ history_suite(void)
 	t = tcase_create("memory");
 	tcase_add_checked_fixture(t, memory_start, memory_end);
 	tcase_add_test(t, in_memory);
+	tcase_add_test(t, said_by_nobody);
 	tcase_add_test(t, memory_runs_out);
 	tcase_add_test(t, said_while_it_is_told);
 	tcase_add_loop_test(t, pages, 0, 9);
