@@ -76,8 +76,8 @@ for (const [version, phoenix] of [["1.7.14", phoenix17], ["1.8.16", phoenix18]])
 		}
 
 		test("a room shows who is there", async () => {
-			const a = await present("u1", "shown:a", { status: "here" });
-			const b = await present("u2", "shown:a", {});
+			const a = await present("u1", `shown:a-${version}`, { status: "here" });
+			const b = await present("u2", `shown:a-${version}`, {});
 
 			await a.shows({ u1: ["here"], u2: [null] });
 			await b.shows({ u1: ["here"], u2: [null] });
@@ -86,7 +86,7 @@ for (const [version, phoenix] of [["1.7.14", phoenix17], ["1.8.16", phoenix18]])
 		});
 
 		test("who is lost and comes back was never gone", async () => {
-			const a = await present("u1", "shown:b", { status: "here" }), b = await present("u2", "shown:b", { status: "there" });
+			const a = await present("u1", `shown:b-${version}`, { status: "here" }), b = await present("u2", `shown:b-${version}`, { status: "there" });
 
 			await b.shows({ u1: ["here"], u2: ["there"] });
 			const { joins, leaves } = b.seen, ref = b.presence.state.u1.metas[0].phx_ref;
@@ -113,21 +113,21 @@ for (const [version, phoenix] of [["1.7.14", phoenix17], ["1.8.16", phoenix18]])
 		});
 
 		test("a room keeps what was said", async () => {
-			const [a, first] = await joined("u1", "kept:a");
+			const [a, first] = await joined("u1", `kept:a-${version}`);
 
 			assert.deepEqual(first, { messages: [], has_more: false });
 			const { id } = await ok(a.push("say", { text: "é \u2028", n: 1 }));
 			assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-			const [, { messages: [message], has_more: more }] = await joined("u2", "kept:a");
+			const [, { messages: [message], has_more: more }] = await joined("u2", `kept:a-${version}`);
 			assert.deepEqual({ ...message, timestamp: 0 }, { id, event: "say", payload: { text: "é \u2028", n: 1 }, user_id: "u1", timestamp: 0 });
 			assert.ok(Math.abs(Date.parse(message.timestamp) - Date.now()) < 60_000 && message.timestamp.length === 24);
 			assert.equal(more, false);
 		});
 
 		test("who was cut off misses nothing, and hears nothing twice", async () => {
-			const [a] = await joined("u1", "kept:b"), heard = [];
+			const [a] = await joined("u1", `kept:b-${version}`), heard = [];
 			let last;
-			const b = dial("u2").channel("kept:b", () => (last === undefined ? {} : { last_seen_id: last }));
+			const b = dial("u2").channel(`kept:b-${version}`, () => (last === undefined ? {} : { last_seen_id: last }));
 			b.on("say", ({ n, id }) => {
 				heard.push(n);
 				last = id;
@@ -152,7 +152,7 @@ for (const [version, phoenix] of [["1.7.14", phoenix17], ["1.8.16", phoenix18]])
 		});
 
 		test("pages, both ways", async () => {
-			const [a] = await joined("u1", "kept:c"), ids = [];
+			const [a] = await joined("u1", `kept:c-${version}`), ids = [];
 
 			for (let n = 0; n < 120; n++)
 				ids.push((await ok(a.push("say", { n }))).id);
@@ -172,7 +172,7 @@ for (const [version, phoenix] of [["1.7.14", phoenix17], ["1.8.16", phoenix18]])
 		});
 
 		test("a rate", async () => {
-			const [a] = await joined("u1", "kept:d");
+			const [a] = await joined("u1", `kept:d-${version}`);
 
 			await ok(a.push("rare", {}));
 			const [status, response] = await answer(a.push("rare", {}));
@@ -181,10 +181,10 @@ for (const [version, phoenix] of [["1.7.14", phoenix17], ["1.8.16", phoenix18]])
 		});
 
 		test("both at once", async () => {
-			const a = await present("u1", "both:a", { status: "here" });
+			const a = await present("u1", `both:a-${version}`, { status: "here" });
 
 			await ok(a.channel.push("say", { n: 1 }));
-			const b = await present("u2", "both:a", { status: "there" });
+			const b = await present("u2", `both:a-${version}`, { status: "there" });
 			await b.shows({ u1: ["here"], u2: ["there"] });
 		});
 	});
