@@ -28,7 +28,8 @@ struct history {
 	struct list	 queue;		/* of feeds that want to read */
 	unsigned	 reading;	/* feeds */
 	struct list	 reads;		/* struct read: under way */
-	struct list	 appends;	/* struct append */
+	struct list	 appends;	/* struct append: that are for everyone, */
+	struct list	 partial;	/* and those with somebody who is not to hear it */
 	struct list	 pages;		/* struct asked_page */
 	struct list	 lates;		/* struct late, of all feeds */
 };

@@ -104,6 +104,7 @@ history_new(struct loop *loop, struct pubsub *ps, struct store *store, const str
 	list_init(&h->queue);
 	list_init(&h->reads);
 	list_init(&h->appends);
+	list_init(&h->partial);
 	list_init(&h->pages);
 	list_init(&h->lates);
 	store->user = &history_store_user;
@@ -142,6 +143,7 @@ history_free(struct history *h)
 	h->store->ops->free(h->store);
 	list_each(link, &h->reads)
 		free(list_entry(link, struct read, in_history));
+	list_append_all(&h->appends, &h->partial);
 	list_each(link, &h->appends)
 		append_free(list_entry(link, struct append, in_history));
 	page_end_all(h);
@@ -182,7 +184,7 @@ history_forget(struct history *h, const struct subscriber *who)
 		if (late->who == who)
 			late_free(late);
 	}
-	list_each(link, &h->appends) {
+	list_each(link, &h->partial) {
 		struct append *a = list_entry(link, struct append, in_history);
 
 		if (a->except == who)

@@ -43,6 +43,12 @@ say_number(struct listener *l, unsigned n, bool to_self, struct said *said)
 
 /* ---- against the scripted world ---- */
 
+static bool
+nothing_is_under_way(void)
+{
+	return list_empty(&bench.history->appends) && list_empty(&bench.history->partial);
+}
+
 /* The message by the bus comes before (0) or behind (1) the outcome; it is lost and read (2); the outcome is unknown (3). */
 START_TEST(not_to_the_sender)
 {
@@ -73,7 +79,7 @@ START_TEST(not_to_the_sender)
 	bench_bus_all();
 	listener_got(a, _i == 3 ? "3 4" : "4");
 	listener_got(b, "3 4");
-	ck_assert(list_empty(&bench.history->appends));
+	ck_assert(nothing_is_under_way());
 	listener_free(a);
 	listener_free(b);
 }
@@ -92,10 +98,10 @@ START_TEST(to_the_sender)
 	listener_got(a, "1");
 	ck_assert_uint_eq(said.n, 1);
 	ck_assert_str_eq(said.id, "00000000-000a-7000-8000-000000000001");
-	ck_assert(list_empty(&bench.history->appends));
+	ck_assert(nothing_is_under_way());
 	bench.store_down = true;
 	ck_assert_int_eq(say_number(a, 1, false, &said), -ENOTCONN);
-	ck_assert(list_empty(&bench.history->appends));
+	ck_assert(nothing_is_under_way());
 	ck_assert_uint_eq(said.n, 1);
 	listener_free(a);
 }
@@ -120,7 +126,7 @@ START_TEST(the_sender_goes)
 	bench_bus_all();
 	ck_assert_uint_eq(said.n, 1);
 	listener_got(b, _i == 2 ? "1" : "");
-	ck_assert(list_empty(&bench.history->appends));
+	ck_assert(nothing_is_under_way());
 	listener_free(b);
 }
 END_TEST
@@ -136,7 +142,7 @@ START_TEST(excepting_ends)
 	bench_answer_all();
 	ck_assert_int_eq(say_number(a, 1, false, &said), 0);
 	bench_answer_all();
-	ck_assert(!list_empty(&bench.history->appends));
+	ck_assert(!nothing_is_under_way());
 	bench_lose_bus();
 	if (_i == 0)
 		bench_append(1);
@@ -144,11 +150,33 @@ START_TEST(excepting_ends)
 		bench_flush();
 	bench_bus_all();
 	bench_settle();
-	ck_assert(list_empty(&bench.history->appends));
+	ck_assert(nothing_is_under_way());
 	listener_got(a, _i == 0 ? "2" : "");
 	listener_got(b, _i == 0 ? "1 2" : "");
 	listener_free(a);
 	listener_free(b);
+}
+END_TEST
+
+START_TEST(history_ends_meanwhile)
+{
+	struct listener *a = listener_new();
+	struct said	 said = { 0 };
+
+	listener_join(a);
+	bench_answer_all();
+	say_number(a, 1, true, &said);
+	say_number(a, 2, false, &said);
+	say_number(a, 3, false, &said);
+	bench_execute();
+	bench_execute();
+	bench_answer();
+	bench_answer();
+	bench_limits(limits, 100);
+	ck_assert_uint_eq(said.n, 2);
+	hub_unsubscribe(&bench.ps.hub, &a->sub);
+	a->feed = NULL;
+	listener_free(a);
 }
 END_TEST
 
@@ -406,6 +434,7 @@ history_suite(void)
 	tcase_add_test(t, to_the_sender);
 	tcase_add_loop_test(t, the_sender_goes, 0, 3);
 	tcase_add_loop_test(t, excepting_ends, 0, 2);
+	tcase_add_test(t, history_ends_meanwhile);
 	tcase_add_test(t, without_a_feed);
 	tcase_add_loop_test(t, the_id_is_added, 0, 6);
 	suite_add_tcase(s, t);
