@@ -223,7 +223,7 @@ topic_resync(struct presence_topic *t)
 {
 	list_each(l, &t->tracker->nodes) {
 		struct presence_node *n = list_entry(l, struct presence_node, in_tracker);
-		struct remote	     *r = remote_find(t, n);
+		struct remote	     *r = n->state != NODE_DOWN ? remote_find(t, n) : NULL;
 
 		if (r != NULL)
 			remote_ask(r);

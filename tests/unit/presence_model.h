@@ -140,7 +140,8 @@ model_same(const struct model *a, const struct model *b)
 	for (unsigned i = 0; i < a->n; i++) {
 		int j = model_find(b, slice_str(a->metas[i].ref));
 
-		if (j < 0 || strcmp(a->metas[i].key, b->metas[j].key) != 0 || strcmp(a->metas[i].meta, b->metas[j].meta) != 0)
+		if (j < 0 || strcmp(a->metas[i].key, b->metas[j].key) != 0 ||
+		    strcmp(a->metas[i].meta, b->metas[j].meta) != 0)
 			return false;
 	}
 	return a->n == b->n;

@@ -263,9 +263,10 @@ static char long_key[258], long_meta[80];
 
 static const struct { const char *key, *meta; int want; } bad[] = {
 	{ "k", "{}", 0 }, { "", "{}", -EINVAL }, { long_key, "{}", -EINVAL }, { long_key + 1, "{}", 0 },
-	{ "__proto__", "{}", -EINVAL }, { "constructor", "{}", -EINVAL }, { "valueOf", "{}", -EINVAL }, { "@linger", "{}", -EINVAL },
-	{ "\xff", "{}", -EINVAL }, { "k", "", -EINVAL }, { "k", "[]", -EINVAL }, { "k", "null", -EINVAL }, { "k", "{", -EINVAL },
-	{ "k", "{}x", -EINVAL }, { "k", long_meta, -E2BIG }, { "k", " { } ", 0 }, { "5", "{}", 0 }, { "a/b\"\\", "{}", 0 }, { "é", "{}", 0 },
+	{ "__proto__", "{}", -EINVAL }, { "constructor", "{}", -EINVAL }, { "valueOf", "{}", -EINVAL },
+	{ "@linger", "{}", -EINVAL }, { "\xff", "{}", -EINVAL }, { "k", "", -EINVAL }, { "k", "[]", -EINVAL },
+	{ "k", "null", -EINVAL }, { "k", "{", -EINVAL }, { "k", "{}x", -EINVAL }, { "k", long_meta, -E2BIG },
+	{ "k", " { } ", 0 }, { "5", "{}", 0 }, { "a/b\"\\", "{}", 0 }, { "é", "{}", 0 },
 };
 
 START_TEST(what_may_be_tracked)
@@ -302,7 +303,8 @@ END_TEST
 static const struct { const char *in, *want; } metas[] = {
 	{ "{}", "{\"phx_ref\":" }, { "{\"a\": 1, \"b\":[ ]}", "{\"a\":1,\"b\":[ ],\"phx_ref\":" },
 	{ "{\"phx_ref\":\"x\"}", "{\"phx_ref\":" }, { "{\"phx_ref_prev\":{},\"a\":1}", "{\"a\":1,\"phx_ref\":" },
-	{ "{\"a\":1,\"phx_\\u0072ef\":1}", "{\"a\":1,\"phx_ref\":" }, { "{\"phx_refs\":1}", "{\"phx_refs\":1,\"phx_ref\":" },
+	{ "{\"a\":1,\"phx_\\u0072ef\":1}", "{\"a\":1,\"phx_ref\":" },
+	{ "{\"phx_refs\":1}", "{\"phx_refs\":1,\"phx_ref\":" },
 };
 
 START_TEST(the_servers_members)
@@ -594,14 +596,19 @@ item(const char *key, const char *ref, bool lingers)
 
 	at = (at + 1) % 8;
 	snprintf(meta[at], sizeof(meta[at]), "{\"phx_ref\":\"%s\"}", ref);
-	return (struct presence_item){ .key = slice_str(key), .ref = slice_str(ref), .meta = slice_str(meta[at]), .lingers = lingers };
+	return (struct presence_item){
+		.key = slice_str(key), .ref = slice_str(ref), .meta = slice_str(meta[at]), .lingers = lingers,
+	};
 }
 
 static void
 delta(const char *node, uint64_t epoch, uint64_t from, uint64_t to, const char *put, const char *gone)
 {
-	struct presence_item  in = item("r", put != NULL ? put : "", false), out = { .key = SLICE("r"), .ref = slice_str(gone) };
-	struct presence_delta d = { .from = from, .to = to, .put = &in, .n_put = put != NULL, .gone = &out, .n_gone = gone != NULL };
+	struct presence_item  in = item("r", put != NULL ? put : "", false);
+	struct presence_item  out = { .key = SLICE("r"), .ref = slice_str(gone) };
+	struct presence_delta d = {
+		.from = from, .to = to, .put = &in, .n_put = put != NULL, .gone = &out, .n_gone = gone != NULL,
+	};
 
 	tracker_delta(tracker, SLICE("t"), slice_str(node), epoch, &d);
 }
@@ -801,8 +808,8 @@ on_audit(void *arg, struct slice topic, struct slice node, uint64_t epoch, uint6
 {
 	const size_t n = strlen(audited.text);
 
-	snprintf(audited.text + n, sizeof(audited.text) - n, "%.*s@%.*s %u:%u;", SLICE_ARG(topic), SLICE_ARG(node), (unsigned)epoch,
-	    (unsigned)version);
+	snprintf(audited.text + n, sizeof(audited.text) - n, "%.*s@%.*s %u:%u;", SLICE_ARG(topic), SLICE_ARG(node),
+	    (unsigned)epoch, (unsigned)version);
 }
 
 START_TEST(audits_go_round)

@@ -1,7 +1,7 @@
 /*
- * Several trackers under all that can go wrong between them, for long: messages lost, repeated, delayed, in another order;
- * answers that are old when they come; nodes that die, return, or are only thought dead; a store that is emptied or away.
- * Each client must at all times show what its server has told, and in the end what is true.
+ * Several trackers under all that can go wrong between them, for long: messages lost, repeated, delayed, in another
+ * order; answers that are old when they come; nodes that die, return, or are only thought dead; a store that is emptied
+ * or away. Each client must at all times show what its server has told, and in the end what is true.
  */
 #include "presence_model.h"
 #include "turned_by_hand.h"
