@@ -26,7 +26,7 @@ struct watched {
 	bool			 wanted;	/* false: it lingers */
 	bool			 known;		/* the tracker was told that all is known */
 	bool			 again;		/* is to be read once more, since it was asked for meanwhile */
-	bool			 missed;	/* could not be read: when we have a place */
+	bool			 missed;	/* could not be read: sync_load_missed() */
 	uint64_t		 load;		/* number of the read in flight; 0 = none */
 	struct slice		 topic;
 	char			 text[];
@@ -153,7 +153,7 @@ sync_watches(const struct presence_sync *s, struct slice topic)
 static void
 load_failed(struct watched *w)
 {
-	w->missed = true;
+	w->missed = w->sync->missed = true;
 	if (w->known)
 		return;
 	w->known = true;
@@ -438,13 +438,15 @@ presence_sync_free(struct presence_sync *s)
 	return NULL;
 }
 
-/* What could not be read while there was no connection. */
-static void
-load_missed(struct presence_sync *s)
+void
+sync_load_missed(struct presence_sync *s)
 {
 	struct watched *w;
 	size_t		at = 0;
 
+	if (!s->missed || !redis_is_up(s->redis))
+		return;
+	s->missed = false;
 	while ((w = map_next(&s->watched, &at)) != NULL)
 		if (w->wanted && w->missed)
 			load_wanted(w);
@@ -457,7 +459,7 @@ presence_sync_on_place(struct presence_sync *s, uint64_t epoch)
 	sync_write_all(s);
 	sync_clean(s, s->self, epoch - 1);
 	sync_jobs_resume(s);
-	load_missed(s);
+	sync_load_missed(s);
 	sync_read_pump(s);
 }
 
@@ -471,7 +473,7 @@ presence_sync_on_down(struct presence_sync *s)
 void
 presence_sync_on_bus_up(struct presence_sync *s)
 {
-	load_missed(s);
+	sync_load_missed(s);
 }
 
 /*

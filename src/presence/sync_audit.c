@@ -126,4 +126,5 @@ sync_audit_fire(struct timer *t, uint64_t now)
 	sync_jobs_resume(s);
 	tracker_audit(s->tracker, audit_number(s), audit_one, s);
 	sync_read_pump(s);
+	sync_load_missed(s);
 }

@@ -37,6 +37,7 @@ struct presence_sync {
 	struct list	 to_load;
 	unsigned	 loading;	/* in flight */
 	uint64_t	 loads;		/* ever sent */
+	bool		 missed;	/* some could not be read */
 	struct loop_task load_task;
 
 	struct map	 own;		/* struct own */
@@ -90,6 +91,8 @@ void key_channel(const struct presence_sync *, struct buf *, struct slice topic)
 
 /* sync.c */
 bool sync_watches(const struct presence_sync *, struct slice topic);
+/* Reads what could not be read before. */
+void sync_load_missed(struct presence_sync *);
 
 /* sync_write.c */
 void sync_write_init(struct presence_sync *);
