@@ -32,6 +32,10 @@ function median(list, scenario, n,	i, j, v, t) {
 		next
 	}
 	s = name[2]
+	if (name[1] == "alone") {
+		alone_p50 = number("lat_p50_us")
+		next
+	}
 	if (!(s in n))
 		order[++scenarios] = s
 	k = ++n[s]
@@ -41,17 +45,19 @@ function median(list, scenario, n,	i, j, v, t) {
 	join[s, k] = number("srv_cpu_us_per_join")
 	join_ratio[s, k] = floor_join > 0 ? join[s, k] / floor_join : 0
 	p99[s, k] = number("lat_p99_us")
+	more[s, k] = s ~ /^S6/ ? number("lat_p50_us") - alone_p50 : 0
 	bad[s] += number("lost") + number("dup") + number("misordered") + number("failed")
 }
 
 END {
-	printf "%-6s %5s %12s %8s %10s %12s %8s %12s %5s\n", "", "pairs", "CPU-s/M", "x floor", "p99 us", "CPU-us/join", "x floor", "bytes/client", "bad"
+	printf "%-6s %5s %12s %8s %10s %12s %8s %12s %8s %5s\n", "", "pairs", "CPU-s/M", "x floor", "p99 us", "CPU-us/join", "x floor", "bytes/client", "+p50 us", "bad"
 	for (i = 1; i <= scenarios; i++) {
 		s = order[i]
 		if (median(cpu, s, n[s]) > 0)
 			printf "%-6s %5d %12.3f %8.3f %10.0f", s, n[s], median(cpu, s, n[s]), median(ratio, s, n[s]), median(p99, s, n[s])
 		else
 			printf "%-6s %5d %12s %8s %10s", s, n[s], "-", "-", "-"
-		printf " %12.1f %8.2f %12.0f %5d\n", median(join, s, n[s]), median(join_ratio, s, n[s]), median(bytes, s, n[s]), bad[s]
+		printf " %12.1f %8.2f %12.0f %8.0f %5d\n", median(join, s, n[s]), median(join_ratio, s, n[s]), median(bytes, s, n[s]),
+		    median(more, s, n[s]), bad[s]
 	}
 }

@@ -26,14 +26,21 @@ on_up(void *arg)
 	cluster_on_up(b->cluster);
 }
 
+/* Once, until it is back. */
+static void
+say_away(struct backplane *b, const char *why)
+{
+	if (!b->said_away)
+		log_warn("%s: %s; trying on", b->was_up ? "Redis is away" : "waiting for Redis", why);
+	b->said_away = true;
+}
+
 static void
 on_down(void *arg, const char *why)
 {
 	struct backplane *b = arg;
 
-	if (!b->said_away)
-		log_warn("%s: %s; trying on", b->was_up ? "Redis is away" : "waiting for Redis", why);
-	b->said_away = true;
+	say_away(b, why);
 	presence_sync_on_down(b->sync);
 	cluster_on_down(b->cluster);
 }
@@ -182,6 +189,8 @@ backplane_tick(struct timer *t, uint64_t now)
 	struct backplane *b = container_of(t, struct backplane, tick);
 
 	backplane_tell_load(b);
+	if (!redis_is_up(b->redis) && redis_trouble(b->redis)[0] != '\0')
+		say_away(b, redis_trouble(b->redis));
 	loop_timer(b->loop, t, now + TICK_MS);
 }
 
