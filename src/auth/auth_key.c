@@ -6,26 +6,21 @@
 #include "auth/auth_key.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/mem.h"
+#include "base/secret.h"
 
-#define KEY_FILE_MAX	(64 * 1024)
 #define SECRET_MIN	32	/* octets: the output of HMAC-SHA-256 (RFC 7518, 3.2) */
 #define RSA_MIN_BITS	2048	/* RFC 7518, 3.3 */
 
 /* The material of one key on its way in; wiped when done. */
 struct raw_key {
-	char		*p;
-	size_t		 n;
+	struct secret	 secret;
 	bool		 is_file;
-	mode_t		 mode;		/* of the file */
 };
 
 #define ALGS(X) X(HS256) X(HS384) X(HS512) X(RS256) X(RS384) X(RS512) X(ES256) X(ES384) X(ES512)
@@ -61,50 +56,17 @@ auth_alg_mismatch(jwt_alg_t alg)
 }
 
 static void
-wipe(char *p, size_t n)
-{
-	if (p != NULL)
-		explicit_bzero(p, n);
-	free(p);
-}
-
-static void
 raw_key_done(struct raw_key *raw)
 {
-	wipe(raw->p, raw->n);
-}
-
-/* Reads all of `fd`, at most KEY_FILE_MAX octets. Returns NULL or the reason. */
-static const char *
-read_open_file(int fd, struct raw_key *raw)
-{
-	struct stat st;
-	ssize_t	    n;
-
-	if (fstat(fd, &st) != 0)
-		return strerror(errno);
-	if (!S_ISREG(st.st_mode))
-		return "not a regular file";
-	raw->is_file = true;
-	raw->mode = st.st_mode & 07777;
-	raw->p = xmalloc(KEY_FILE_MAX + 1);
-	while ((n = read(fd, raw->p + raw->n, KEY_FILE_MAX + 1 - raw->n)) > 0)
-		raw->n += (size_t)n;
-	if (n < 0)
-		return strerror(errno);
-	return raw->n > KEY_FILE_MAX ? "larger than 64 KiB" : NULL;
+	secret_done(&raw->secret);
 }
 
 static const char *
 read_file(const char *path, struct raw_key *raw)
 {
-	int	    fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	const char *why;
+	const char *why = secret_read(&raw->secret, path);
 
-	if (fd < 0)
-		return errno == ELOOP ? "is a symbolic link" : strerror(errno);
-	why = read_open_file(fd, raw);
-	close(fd);
+	raw->is_file = true;
 	return why;
 }
 
@@ -120,15 +82,15 @@ read_raw(const struct auth_key_options *o, struct raw_key *raw)
 		return "needs a file or a secret, and not both";
 	if (has_file)
 		return read_file(o->file, raw);
-	raw->n = strlen(o->secret);
-	raw->p = xstrdup(o->secret);
+	raw->secret.n = strlen(o->secret);
+	raw->secret.p = xstrdup(o->secret);
 	return NULL;
 }
 
 static bool
 contains(const struct raw_key *raw, const char *s)
 {
-	return memmem(raw->p, raw->n, s, strlen(s)) != NULL;
+	return memmem(raw->secret.p, raw->secret.n, s, strlen(s)) != NULL;
 }
 
 /* The public key of one PEM block, or NULL. */
@@ -154,7 +116,7 @@ public_key_of_block(const char *name, const unsigned char *der, long n)
 static EVP_PKEY *
 read_public_key(const struct raw_key *raw)
 {
-	BIO	      *bio = BIO_new_mem_buf(raw->p, (int)raw->n);
+	BIO	      *bio = BIO_new_mem_buf(raw->secret.p, (int)raw->secret.n);
 	unsigned char *der = NULL;
 	char	      *name = NULL, *header = NULL;
 	EVP_PKEY      *pkey = NULL;
@@ -261,13 +223,13 @@ take_public_key(struct auth_key *key, const struct raw_key *raw, jwt_alg_t wante
 static bool
 is_der_key(const struct raw_key *raw)
 {
-	const unsigned char *der = (const unsigned char *)raw->p;
-	EVP_PKEY	    *pkey = d2i_PUBKEY(NULL, &der, (long)raw->n);
+	const unsigned char *der = (const unsigned char *)raw->secret.p;
+	EVP_PKEY	    *pkey = d2i_PUBKEY(NULL, &der, (long)raw->secret.n);
 	X509		    *cert;
 	bool		     is;
 
-	der = (const unsigned char *)raw->p;
-	cert = d2i_X509(NULL, &der, (long)raw->n);
+	der = (const unsigned char *)raw->secret.p;
+	cert = d2i_X509(NULL, &der, (long)raw->secret.n);
 	is = pkey != NULL || cert != NULL;
 	EVP_PKEY_free(pkey);
 	X509_free(cert);
@@ -277,14 +239,12 @@ is_der_key(const struct raw_key *raw)
 static const char *
 take_secret(struct auth_key *key, const struct raw_key *raw, jwt_alg_t wanted, bool weak)
 {
-	size_t n = raw->n;
+	size_t n = raw->is_file ? secret_line_len(&raw->secret) : raw->secret.n;
 
 	if (is_der_key(raw))
 		return "is a key in DER; PEM is wanted";
-	if (n > 0 && raw->p[0] == '{')
+	if (n > 0 && raw->secret.p[0] == '{')
 		return "is JSON; a PEM key or the octets of a secret are wanted";
-	if (raw->is_file && n > 0 && raw->p[n - 1] == '\n')
-		n--;
 	if (n == 0)
 		return "is empty";
 	if (n < SECRET_MIN && !weak)
@@ -292,7 +252,7 @@ take_secret(struct auth_key *key, const struct raw_key *raw, jwt_alg_t wanted, b
 	key->alg = wanted == JWT_ALG_NONE ? JWT_ALG_HS256 : wanted;
 	if (!alg_is_hmac(key->alg))
 		return "a secret is good for HS256, HS384 and HS512 alone";
-	key->bytes = slice(xstrndup(raw->p, n), n);
+	key->bytes = slice(xstrndup(raw->secret.p, n), n);
 	return NULL;
 }
 
@@ -311,8 +271,8 @@ take_key(struct auth_key *key, const struct auth_key_options *o, const struct ra
 		why = take_public_key(key, raw, wanted);
 		return why != NULL ? xstrdup(why) : NULL;
 	}
-	if (raw->is_file && (raw->mode & 0077) != 0)
-		return xasprintf("readable by others (mode %04o); chmod 600 it", (unsigned)raw->mode);
+	if (raw->is_file && (raw->secret.mode & 0077) != 0)
+		return xasprintf("readable by others (mode %04o); chmod 600 it", (unsigned)raw->secret.mode);
 	why = take_secret(key, raw, wanted, weak);
 	return why != NULL ? xstrdup(why) : NULL;
 }
@@ -347,6 +307,6 @@ void
 auth_key_done(struct auth_key *key)
 {
 	free(key->kid);
-	wipe((char *)key->bytes.p, key->bytes.n);
+	secret_wipe((char *)key->bytes.p, key->bytes.n);
 	*key = (struct auth_key){ 0 };
 }
