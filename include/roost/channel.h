@@ -12,7 +12,7 @@
 #include <roost/history.h>
 
 /* Bumped when anything below changes in a way that a compiled module could notice. */
-#define ROOST_CHANNEL_ABI	1
+#define ROOST_CHANNEL_ABI	2
 
 struct channel;
 struct channel_route;
@@ -110,6 +110,11 @@ struct channel_class {
 	 * waited for channel_accept(): "refused", "timeout", "closed", "crashed". Nothing can be said to the client any more; broadcasts to others can, if it was joined.
 	 */
 	void	(*leave)(struct channel *, const char *why);
+	/*
+	 * Do topics of the route with this data keep history? Then true, with the same *limits that its channels pass to
+	 * channel_keep_history(): for the HTTP API, which posts and reads where no channel is. NULL = they do not.
+	 */
+	bool	(*history)(const void *data, struct history_limits *limits);
 };
 
 /* A loadable module defines this symbol: its classes, ending with NULL. */

@@ -106,6 +106,15 @@ room_configure(const struct channel_route *route, void **data, const char **why)
 }
 
 static bool
+room_history(const void *data, struct history_limits *limits)
+{
+	const struct room_route *r = data;
+
+	*limits = r->kept;
+	return r->history;
+}
+
+static bool
 room_may_send(const struct room_route *r, struct slice event)
 {
 	const char *at = r->events;
@@ -318,4 +327,5 @@ const struct channel_class room_class = {
 	.joined = room_joined,
 	.handle_in = room_handle_in,
 	.leave = room_leave,
+	.history = room_history,
 };

@@ -211,6 +211,12 @@ routes_match(const struct routes *t, struct slice topic)
 	return NULL;
 }
 
+bool
+route_history(const struct channel_route *r, struct history_limits *limits)
+{
+	return r->class->history != NULL && r->class->history(r->data, limits);
+}
+
 const struct rate *
 route_rate(const struct channel_route *r, struct slice event)
 {

@@ -55,6 +55,8 @@ struct routes *routes_unref(struct routes *);
 int routes_add(struct routes *, const struct route_options *, char **why);
 /* The first route whose pattern matches, NULL if none does. */
 const struct channel_route *routes_match(const struct routes *, struct slice topic);
+/* Do topics of that route keep history? Then *limits says how much. */
+bool route_history(const struct channel_route *, struct history_limits *);
 /* The rate for an event, NULL if there is none. */
 const struct rate *route_rate(const struct channel_route *, struct slice event);
 
