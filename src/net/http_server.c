@@ -43,6 +43,8 @@ struct http_conn {
 	size_t		    discarded;
 	void		   *owner;
 	void		  (*on_gone)(void *owner);
+	void		  (*on_abort)(void *arg);	/* while the handler has the request; NULL = it does not care */
+	void		   *abort_arg;
 };
 
 static void
@@ -78,6 +80,8 @@ http_conn_end(struct http_conn *c, bool reset)
 		return;
 	http_conn_leave(c);
 	stream_free(c->stream, reset);
+	if (c->on_abort != NULL)
+		c->on_abort(c->abort_arg);
 	if (c->on_gone != NULL)
 		c->on_gone(c->owner);
 }
@@ -97,6 +101,7 @@ http_conn_answer(struct http_conn *c, unsigned status, const char *extra, const 
 	bool		   keep_alive = c->keep_alive && status < 400;
 	autobuf struct buf out = { 0 };
 
+	c->on_abort = NULL;
 	if (status >= 400)
 		stats->http_errors_total++;
 	http_response(&out, status, keep_alive, extra, type, body, c->head_only);
@@ -109,9 +114,11 @@ http_conn_answer(struct http_conn *c, unsigned status, const char *extra, const 
 	http_conn_set_deadline(c, c->server->options.handshake_ms);
 }
 
+static const struct http_refusal plainly;
+
 /* Answers a request that no handler gets to see, and closes behind it. */
 static void
-http_conn_refuse(struct http_conn *c, unsigned status, const char *extra)
+http_conn_refuse(struct http_conn *c, unsigned status, const struct http_refusal *how)
 {
 	autobuf struct buf text = { 0 };
 
@@ -119,7 +126,8 @@ http_conn_refuse(struct http_conn *c, unsigned status, const char *extra)
 	c->keep_alive = false;
 	c->head_only = slice_starts(c->have, SLICE("HEAD "));
 	buf_addf(&text, "%s\n", http_reason(status));
-	http_conn_answer(c, status, extra, "text/plain", buf_slice(&text));
+	http_conn_answer(c, status, how->extra, how->type != NULL ? how->type : "text/plain",
+	    how->type != NULL ? slice_str(how->body) : buf_slice(&text));
 }
 
 /* Gives the handler the complete request at the front of what we have. */
@@ -166,13 +174,13 @@ static bool
 http_conn_admit(struct http_conn *c, const struct http_request *req, size_t head_len)
 {
 	struct http_server *server = c->server;
-	const char	   *extra = NULL;
-	int		    status = server->on_head != NULL ? server->on_head(c, req, &extra, server->arg) : 0;
+	struct http_refusal how = { 0 };
+	int		    status = server->on_head != NULL ? server->on_head(c, req, &how, server->arg) : 0;
 
 	if (status == 0)
 		status = refusal_of_body(req);
 	if (status != 0) {
-		http_conn_refuse(c, (unsigned)status, extra);
+		http_conn_refuse(c, (unsigned)status, &how);
 		return true;
 	}
 	c->head_len = head_len;
@@ -210,7 +218,7 @@ step_head(struct http_conn *c)
 	r = n < 0 ? (int)n : http_parse_head(slice(c->have.p, (size_t)n), limits, &req);
 	if (r == 0)
 		return http_conn_admit(c, &req, (size_t)n);
-	http_conn_refuse(c, (unsigned)-r, NULL);
+	http_conn_refuse(c, (unsigned)-r, &plainly);
 	return true;
 }
 
@@ -227,7 +235,7 @@ step_body(struct http_conn *c)
 	if (r == 0)
 		return http_conn_handle(c, &req);
 	/* It was fine before: the limits have changed. */
-	http_conn_refuse(c, (unsigned)-r, NULL);
+	http_conn_refuse(c, (unsigned)-r, &plainly);
 	return true;
 }
 
@@ -365,7 +373,7 @@ http_conn_expire(struct timer *t, uint64_t now)
 	if (c->state != HTTP_LINGER)
 		stats->timeouts_total++;
 	if (c->have.n > 0 && s->out.bytes == 0 && (c->state == HTTP_HEAD || c->state == HTTP_BODY)) {
-		http_conn_refuse(c, 408, NULL);
+		http_conn_refuse(c, 408, &plainly);
 		http_conn_run(c);
 	} else
 		http_conn_end(c, s->out.bytes > 0);
@@ -430,6 +438,14 @@ http_conn_owner(const struct http_conn *c)
 }
 
 void
+http_conn_await(struct http_conn *c, void (*on_abort)(void *arg), void *arg)
+{
+	assert(c->state == HTTP_PENDING);
+	c->on_abort = on_abort;
+	c->abort_arg = arg;
+}
+
+void
 http_respond(struct http_conn *c, unsigned status, const char *extra, const char *type, struct slice body)
 {
 	if (c->state == HTTP_OVER)
@@ -444,6 +460,7 @@ http_take_stream(struct http_conn *c, struct slice *rest)
 {
 	assert(c->state == HTTP_PENDING);
 	*rest = c->have;
+	c->on_abort = NULL;
 	http_conn_leave(c);
 	stream_set_reading(c->stream, true);
 	return c->stream;

@@ -24,15 +24,23 @@ struct http_server_options {
  */
 typedef void http_handler(struct http_conn *, const struct http_request *req, struct slice body, void *arg);
 
+/* Says no to a request by its head: static texts. */
+struct http_refusal {
+	const char	*extra;		/* header lines, "Allow: GET\r\n" for a 405; NULL = none */
+	const char	*type;		/* of the body; NULL = the status' name as plain text */
+	const char	*body;
+};
+
 struct http_server {
 	struct loop			*loop;
 	struct http_server_options	 options;
 	http_handler			*handler;
 	/*
-	 * May refuse a request when its head is complete, before any complaint about its body: returns 0, or a status to answer with (then the connection closes and the body is never read), and header lines for that answer
-	 * in *extra (static text; "Allow: GET\r\n" for a 405). May be NULL.
+	 * May refuse a request when its head is complete, before any complaint about its body: returns 0, or a status to
+	 * answer with (then the connection closes and the body is never read) and *how, which is all zero before. May be
+	 * NULL.
 	 */
-	int			       (*on_head)(struct http_conn *, const struct http_request *, const char **extra, void *arg);
+	int			       (*on_head)(struct http_conn *, const struct http_request *, struct http_refusal *how, void *arg);
 	void				*arg;
 	struct list			 conns;		/* those in HTTP now */
 	unsigned			 n_conns;
@@ -51,6 +59,11 @@ struct http_conn *http_conn_new(struct http_server *, struct stream *, const str
 /* The client's address: what the stream told of its peer, if it did. */
 const struct addr *http_conn_peer(const struct http_conn *);
 void *http_conn_owner(const struct http_conn *);
+/*
+ * For a handler that answers later: `on_abort` is told, once, if the connection ends before that, and the conn is not to be
+ * used from then on. It holds for the request under way.
+ */
+void http_conn_await(struct http_conn *, void (*on_abort)(void *arg), void *arg);
 /*
  * Answers the request under way. `extra`: complete header lines, may be NULL; `type` NULL = no body. Status
  * >= 400 closes the connection behind the answer (after a linger); else keep-alive as the client asked.

@@ -129,6 +129,22 @@ url_decode_path(struct slice path, struct buf *out)
 	return 0;
 }
 
+int
+url_decode_segment(struct slice segment, struct buf *out)
+{
+	out->n = 0;
+	buf_room(out, segment.n);
+	while (segment.n > 0) {
+		int octet = segment.p[0] == '%' ? escape_at(segment) : (uint8_t)segment.p[0];
+
+		if (octet < 0)
+			return -EINVAL;
+		out->p[out->n++] = (char)octet;
+		segment = slice_from(segment, segment.p[0] == '%' ? 3 : 1);
+	}
+	return utf8_valid(buf_slice(out)) ? 0 : -EINVAL;
+}
+
 /* Takes the next segment that is not empty off a path; empty at its end. */
 static struct slice
 take_segment(struct slice *path)

@@ -26,6 +26,11 @@ int url_next_param(struct slice query, size_t *at, struct buf *name, struct buf 
  */
 int url_decode_path(struct slice path, struct buf *out);
 /*
+ * Percent-decodes one segment of a path, in which any octet may stand: -EINVAL for a bad escape, or what is no UTF-8.
+ * Replaces what was in *out.
+ */
+int url_decode_segment(struct slice segment, struct buf *out);
+/*
  * True if the path, empty segments ignored, has exactly the segments of `pattern`: "/socket//websocket/"
  * matches "/socket/websocket".
  */

@@ -14,6 +14,7 @@
 #include "net/url.h"
 
 #define DEV_TOKEN_SECONDS	(12 * 3600)
+#define MAX_IGNORED		(1024 * 1024)	/* bytes of a body that nobody wants */
 
 static const char welcome[] =
     "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>roost</title>"
@@ -146,9 +147,22 @@ respond_page(struct endpoint *e, struct http_conn *conn, struct slice path)
 		http_respond(conn, 200, policy, type, buf_slice(&body));
 }
 
+/* Is it a call of the API, at a door where that is open? */
 static bool
-endpoint_admin(struct endpoint *e, struct http_conn *conn, const struct http_request *req)
+endpoint_is_call(const struct endpoint *e, const struct http_conn *conn, const struct http_request *req)
 {
+	const struct door *d = http_conn_owner(conn);
+
+	return e->api != NULL && (d->admin || e->options.dev) && api_takes(req->path);
+}
+
+static bool
+endpoint_admin(struct endpoint *e, struct http_conn *conn, const struct http_request *req, struct slice body)
+{
+	if (endpoint_is_call(e, conn, req)) {
+		api_handle(e->api, conn, req, body);
+		return true;
+	}
 	if (!url_path_is(req->path, "/metrics"))
 		return false;
 	respond_metrics(e, conn);
@@ -203,7 +217,7 @@ endpoint_handle(struct http_conn *conn, const struct http_request *req, struct s
 		respond_health(e, conn, url_path_is(req->path, "/readyz"));
 		return;
 	}
-	if ((d->admin || e->options.dev) && endpoint_admin(e, conn, req))
+	if ((d->admin || e->options.dev) && endpoint_admin(e, conn, req, body))
 		return;
 	if (!d->admin && endpoint_socket(e, conn, req, d))
 		return;
@@ -215,16 +229,21 @@ endpoint_handle(struct http_conn *conn, const struct http_request *req, struct s
 		respond_text(conn, 404, "not found\n");
 }
 
-/* Nothing here takes a body, or anything but GET and HEAD. */
+/* Nothing but the API takes a body, or anything but GET and HEAD. */
 static int
-endpoint_on_head(struct http_conn *conn, const struct http_request *req, const char **extra, void *arg)
+endpoint_on_head(struct http_conn *conn, const struct http_request *req, struct http_refusal *how, void *arg)
 {
-	bool get = slice_is(req->method, "GET"), head = slice_is(req->method, "HEAD");
-	bool socket = url_path_is(req->path, "/socket/websocket");
+	struct endpoint *e = arg;
+	bool		 get = slice_is(req->method, "GET"), head = slice_is(req->method, "HEAD");
+	bool		 socket = url_path_is(req->path, "/socket/websocket");
 
+	if (endpoint_is_call(e, conn, req))
+		return api_on_head(e->api, conn, req, how);
+	if (req->content_length > MAX_IGNORED)
+		return 413;
 	if (get || (head && !socket))
 		return 0;
-	*extra = socket ? "Allow: GET\r\n" : "Allow: GET, HEAD\r\n";
+	how->extra = socket ? "Allow: GET\r\n" : "Allow: GET, HEAD\r\n";
 	return 405;
 }
 

@@ -7,6 +7,7 @@
 #include "auth/auth.h"
 #include "net/http_server.h"
 #include "net/tls.h"
+#include "server/api.h"
 #include "server/census.h"
 #include "server/door.h"
 #include "server/origin.h"
@@ -40,6 +41,7 @@ struct endpoint {
 	struct http_server	 http;
 	struct websockets	*websockets;
 	struct endpoint_options	 options;
+	struct api		*api;		/* borrowed; NULL = none */
 	struct identity		*anonymous;
 	struct census		 users;
 	struct census		 addresses;

@@ -19,15 +19,18 @@
 #include "base/mem.h"
 #include "base/stats.h"
 #include "channels/builtin.h"
+#include "server/api.h"
 #include "server/backplane.h"
 #include "server/drain.h"
 #include "server/endpoint.h"
+#include "server/kick.h"
 #include "server/master.h"
 #include "server/parts.h"
 #include "server/watch.h"
 #include "session/classes.h"
 
-#define HTTP_MAX_BODY		(1024 * 1024)	/* nothing takes a body yet: refusals come from the head */
+#define HTTP_MAX_BODY		INT64_MAX	/* who may send one, and how large, is decided by the head */
+#define API_SLACK_MS		1000	/* beyond redis.timeout, until a call of the API is given up */
 #define LEAVE_MS		1000	/* for the last words to Redis */
 #define SPARE_DESCRIPTORS	64	/* beyond the clients': logs, listeners, the reserve */
 
@@ -38,12 +41,15 @@ struct node {
 	struct session_env	 env;
 	struct backplane	 backplane;
 	struct websockets	 websockets;
+	struct kicks		 kicks;
+	struct api		 api;
 	struct endpoint		 endpoint;
 	struct deflate		*deflate;
 	struct drain		 drain;
 	struct watch		 watch;
 	struct event		*signals[5];
 	char			 name[CLUSTER_MAX_NODE + 1];	/* our id among the nodes */
+	char			 listen[ADDR_LISTEN_LEN];	/* where clients reach us */
 	int			 code;		/* what node_run() returns */
 };
 
@@ -86,6 +92,9 @@ node_on_hopeless(void *arg, int code, const char *why)
 static void
 node_on_message(void *arg, struct slice node, struct slice type, struct slice message)
 {
+	struct node *n = arg;
+
+	kicks_on_message(&n->kicks, node, type, message);
 }
 
 static const struct backplane_user node_user = { .on_hopeless = node_on_hopeless, .on_message = node_on_message };
@@ -207,6 +216,9 @@ node_configure(struct node *n, uint64_t connections)
 		.max_per_user = c->max_per_user, .max_per_address = c->max_per_address, .tls_handshakes = c->tls_handshakes,
 		.auth = p->auth, .origins = p->origins, .tls = p->tls, .trusted = p->trusted, .n_trusted = p->n_trusted,
 		.pages = p->pages, .dev_secret = parts_key_kind(c) == PARTS_DEV_KEY ? SLICE(DEV_SECRET) : SLICE(""),
+	};
+	n->api.options = (struct api_options){
+		.key = &p->api_key, .max_body = c->max_message, .timeout_ms = c->redis_timeout_ms + API_SLACK_MS,
 	};
 	n->drain.options = (struct drain_options){
 		.time_ms = c->drain_ms, .delay_ms = c->drain_delay_ms, .close_ms = c->close_ms,
@@ -388,26 +400,29 @@ node_address(const struct node_sockets *sockets, char *out)
 static bool
 node_build(struct node *n, const struct config *c, const struct node_sockets *sockets, char **why)
 {
-	char listen[ADDR_LISTEN_LEN];
-
 	n->loop = loop_new();
 	if (n->loop == NULL) {
 		*why = xstrdup("the event loop does not work here");
 		return false;
 	}
 	n->deflate = deflate_new((int)c->compression_level);
-	node_address(sockets, listen);
-	if (backplane_init(&n->backplane, n->loop, &n->env, c, n->name, listen, &node_user, n, why) < 0)
-		return false;
-	n->env.verify = node_verify;
-	n->env.arg = n;
+	node_address(sockets, n->listen);
 	websockets_init(&n->websockets, &n->env, n->deflate);
+	kicks_init(&n->kicks, n->loop, &n->websockets);
+	api_init(&n->api, n->loop, &n->env, &n->backplane, &n->kicks, n->name, n->listen);
 	endpoint_init(&n->endpoint, n->loop, &n->websockets);
+	n->endpoint.api = &n->api;
 	n->endpoint.metrics = node_metrics;
 	n->endpoint.fault = node_fault;
 	n->endpoint.arg = n;
 	drain_init(&n->drain, &n->endpoint);
 	watch_init(&n->watch, &n->endpoint);
+	/* What may fail comes last: all that node_free() ends has begun. */
+	if (backplane_init(&n->backplane, n->loop, &n->env, c, n->name, n->listen, &node_user, n, why) < 0)
+		return false;
+	n->kicks.cluster = n->backplane.cluster;
+	n->env.verify = node_verify;
+	n->env.arg = n;
 	if (node_catch_signals(n))
 		return true;
 	*why = xstrdup("signals cannot be caught here");
@@ -450,6 +465,8 @@ node_free(struct node *n)
 		endpoint_done(&n->endpoint);
 		loop_end_turn(n->loop);
 		backplane_done(&n->backplane);
+		kicks_done(&n->kicks);
+		api_done(&n->api);
 		deflate_free(n->deflate);
 		for (unsigned i = 0; i < 5; i++)
 			if (n->signals[i] != NULL)

@@ -80,6 +80,16 @@ parts_tls(struct parts *p, const struct config *c, char **why)
 }
 
 static bool
+parts_api_key(struct parts *p, const struct config *c, char **why)
+{
+	if (is_set(c->admin_key_file))
+		return api_key_read(&p->api_key, c->admin_key_file, why) == 0;
+	if (c->dev)
+		api_key_set(&p->api_key, SLICE(API_DEV_KEY));
+	return true;
+}
+
+static bool
 parts_proxies(struct parts *p, const struct config *c, char **why)
 {
 	p->trusted = xcalloc(c->trusted_proxies.n, sizeof(*p->trusted));
@@ -162,8 +172,8 @@ parts_new(const struct config *c, char **why)
 {
 	struct parts *p = xcalloc(1, sizeof(*p));
 
-	if (parts_keys(p, c, why) && parts_origins(p, c, why) && parts_tls(p, c, why) && parts_proxies(p, c, why) &&
-	    parts_routes(p, c, why) && parts_pages(p, c, why))
+	if (parts_keys(p, c, why) && parts_origins(p, c, why) && parts_tls(p, c, why) &&
+	    parts_api_key(p, c, why) && parts_proxies(p, c, why) && parts_routes(p, c, why) && parts_pages(p, c, why))
 		return p;
 	parts_free(p);
 	return NULL;

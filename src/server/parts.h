@@ -8,6 +8,7 @@
 #include "auth/auth.h"
 #include "config/config.h"
 #include "net/tls.h"
+#include "server/api_key.h"
 #include "server/origin.h"
 #include "server/pages.h"
 #include "session/routes.h"
@@ -18,6 +19,7 @@ struct parts {
 	struct auth		*auth;		/* NULL = no key is configured */
 	struct origins		*origins;	/* NULL = any */
 	struct tls_context	*tls;		/* NULL = none */
+	struct api_key		 api_key;
 	struct addr_net		*trusted;
 	unsigned		 n_trusted;
 	struct routes		*routes;

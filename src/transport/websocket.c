@@ -478,6 +478,22 @@ websockets_close_some(struct websockets *set, unsigned n, unsigned code, const c
 	return closed;
 }
 
+unsigned
+websockets_close_user(struct websockets *set, struct slice user, unsigned code, const char *why)
+{
+	unsigned closed = 0;
+
+	list_each(link, &set->open) {
+		struct session *s = &list_entry(link, struct websocket, in_set)->session;
+
+		if (!slice_eq(session_user(s), user))
+			continue;
+		session_close(s, code, "%s", why);
+		closed++;
+	}
+	return closed;
+}
+
 void
 websocket_open(struct websockets *set, const struct websocket_open *o)
 {

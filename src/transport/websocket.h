@@ -52,6 +52,8 @@ void websockets_init(struct websockets *, struct session_env *, struct deflate *
 /* Drops every connection at once. */
 void websockets_done(struct websockets *);
 void websocket_open(struct websockets *, const struct websocket_open *);
+/* Closes all open ones of that user with that code. Returns how many. */
+unsigned websockets_close_user(struct websockets *, struct slice user, unsigned code, const char *why);
 /* Closes up to `n` open ones, longest open first, with that code. Returns how many it closed. */
 unsigned websockets_close_some(struct websockets *, unsigned n, unsigned code, const char *why);
 

@@ -55,11 +55,13 @@ handle(struct http_conn *c, const struct http_request *req, struct slice body, v
 }
 
 static int
-on_head(struct http_conn *c, const struct http_request *req, const char **extra, void *arg)
+on_head(struct http_conn *c, const struct http_request *req, struct http_refusal *how, void *arg)
 {
 	if (slice_is(req->method, "PUT"))
-		*extra = "Allow: GET, POST\r\n";
-	return slice_is(req->method, "PUT") ? 405 : 0;
+		how->extra = "Allow: GET, POST\r\n";
+	if (slice_is(req->method, "DELETE"))
+		*how = (struct http_refusal){ .type = "application/json", .body = "{\"no\":1}" };
+	return slice_is(req->method, "PUT") ? 405 : slice_is(req->method, "DELETE") ? 403 : 0;
 }
 
 static void
@@ -293,6 +295,8 @@ static const struct {
 	{ SLICE("PUT / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"), 405, "\r\nAllow: GET, POST\r\n" },
 	{ SLICE("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" GET("/")), 411,
 	    "\r\n\r\nLength Required\n" },
+	{ SLICE("DELETE / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n"), 403,
+	    "\r\nContent-Length: 8\r\nContent-Type: application/json\r\n\r\n{\"no\":1}" },
 	{ SLICE("POST / HTTP/1.1\r\n" HOST "Content-Length: 1048577\r\n\r\n"), 413, "\r\n\r\nContent Too Large\n" },
 	{ SLICE("POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" GET("/")), 400,
 	    "\r\n\r\nBad Request\n" },
@@ -539,6 +543,39 @@ START_TEST(stream_is_taken_full)
 }
 END_TEST
 
+static void
+on_abort(void *arg)
+{
+	ck_assert_ptr_eq(arg, &pending);
+	pending = NULL;
+}
+
+/* Who answers later hears of an end before that, and only then. */
+START_TEST(a_late_answer_may_be_awaited)
+{
+	say(GET("/later"));
+	http_conn_await(pending, on_abort, &pending);
+	http_respond(pending, 200, NULL, "text/plain", SLICE("late\n"));
+	ck_assert_ptr_nonnull(pending);
+	say(GET("/later"));
+	ck_assert_int_eq(shutdown(client, SHUT_RDWR), 0);
+	turn();
+	ck_assert_ptr_nonnull(pending);
+	ck_assert_int_eq(gone, 1);
+}
+END_TEST
+
+START_TEST(nobody_awaits_an_answer)
+{
+	say(GET("/later"));
+	http_conn_await(pending, on_abort, &pending);
+	ck_assert_int_eq(shutdown(client, SHUT_RDWR), 0);
+	turn();
+	ck_assert_ptr_null(pending);
+	ck_assert_int_eq(gone, 1);
+}
+END_TEST
+
 START_TEST(peer_goes_while_we_think)
 {
 	say(GET("/later") "more");
@@ -725,6 +762,8 @@ http_server_suite(void)
 	tcase_add_test(tc, request_may_come_in_pieces);
 	tcase_add_test(tc, request_may_be_cut);
 	tcase_add_test(tc, head_has_no_body);
+	tcase_add_test(tc, a_late_answer_may_be_awaited);
+	tcase_add_test(tc, nobody_awaits_an_answer);
 	tcase_add_test(tc, requests_are_answered_in_order);
 	LOOP(tc, last_answer_closes, errors);
 	tcase_add_test(tc, linger_ends_by_time);

@@ -1,0 +1,43 @@
+/*
+ * The HTTP API under /api: for operators and back ends, with a key. JSON in and out; errors are
+ * {"error":{"code","message"}}.
+ */
+#ifndef SERVER_API_H
+#define SERVER_API_H
+
+#include "net/http_server.h"
+#include "server/api_key.h"
+#include "server/backplane.h"
+#include "server/kick.h"
+
+#define API_MAX_CALLS	64	/* that wait for an answer from elsewhere */
+
+struct api_options {
+	const struct api_key *key;	/* borrowed */
+	size_t		 max_body;
+	uint64_t	 timeout_ms;	/* a call without an answer from elsewhere */
+};
+
+struct api {
+	struct loop		*loop;
+	struct session_env	*env;
+	struct backplane	*backplane;
+	struct kicks		*kicks;
+	const char		*node;		/* our id */
+	const char		*listen;	/* for the list of nodes, where we are alone */
+	struct api_options	 options;
+	struct list		 calls;		/* struct api_call */
+	unsigned		 n_calls;
+};
+
+/* Borrows all; the options are set before the first request. */
+void api_init(struct api *, struct loop *, struct session_env *, struct backplane *, struct kicks *, const char *node, const char *listen);
+/* Behind the last connection, and behind everybody who may have been asked something. */
+void api_done(struct api *);
+/* Is it a path of the API? */
+bool api_takes(struct slice path);
+/* For http_server.on_head, and for its handler. */
+int api_on_head(struct api *, const struct http_conn *, const struct http_request *, struct http_refusal *);
+void api_handle(struct api *, struct http_conn *, const struct http_request *, struct slice body);
+
+#endif

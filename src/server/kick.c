@@ -1,0 +1,174 @@
+/*
+ * Kicks: ours, and those of others.
+ */
+#include "server/kick.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/id.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "net/ws.h"
+#include "wire/json.h"
+
+#define MAX_USER	1024	/* bytes of a user's id in a message */
+
+struct kick {
+	struct list	 in_kicks;
+	struct timer	 deadline;
+	char		 id[ID_LEN + 1];
+	unsigned	 disconnected;
+	unsigned	 silent;	/* nodes that have not answered */
+	kick_fn		*fn;
+	void		*arg;
+};
+
+static void
+kick_free(struct kick *k)
+{
+	list_remove(&k->in_kicks);
+	timer_stop(&k->deadline);
+	free(k);
+}
+
+static void
+kick_tell(struct kick *k)
+{
+	struct kick told = *k;
+
+	kick_free(k);
+	told.fn(told.arg, told.disconnected, told.silent);
+}
+
+static void
+kick_expire(struct timer *t, uint64_t now)
+{
+	kick_tell(container_of(t, struct kick, deadline));
+}
+
+void
+kicks_init(struct kicks *ks, struct loop *loop, struct websockets *websockets)
+{
+	*ks = (struct kicks){ .loop = loop, .websockets = websockets };
+	list_init(&ks->asked);
+}
+
+void
+kicks_done(struct kicks *ks)
+{
+	list_each(link, &ks->asked)
+		kick_free(list_entry(link, struct kick, in_kicks));
+}
+
+static unsigned
+kick_here(struct kicks *ks, struct slice user)
+{
+	return websockets_close_user(ks->websockets, user, WS_AWAY, "disconnected by the operator");
+}
+
+static int
+kick_say(struct kicks *ks, struct slice user, const char *id)
+{
+	autobuf struct buf members = { 0 };
+
+	buf_add_str(&members, ",\"user\":");
+	json_quote(&members, user);
+	buf_addf(&members, ",\"id\":\"%s\"", id);
+	return cluster_say(ks->cluster, "kick", buf_slice(&members));
+}
+
+int
+kick_user(struct kicks *ks, struct slice user, kick_fn *fn, void *arg)
+{
+	struct kick *k;
+	char	     id[ID_LEN + 1];
+	int	     r;
+
+	if (ks->cluster == NULL) {
+		fn(arg, kick_here(ks, user), 0);
+		return 0;
+	}
+	r = kick_say(ks, user, id_new(id));
+	if (r < 0)
+		return r;
+	k = xmalloc(sizeof(*k));
+	*k = (struct kick){
+		.deadline.fire = kick_expire, .silent = cluster_count(ks->cluster), .fn = fn, .arg = arg,
+	};
+	memcpy(k->id, id, sizeof(id));
+	list_append(&ks->asked, &k->in_kicks);
+	loop_timer(ks->loop, &k->deadline, ks->loop->now + KICK_MS);
+	return 0;
+}
+
+/* The text of a member, into scratch[size]; empty if there is none. */
+static struct slice
+member_text(struct slice message, const char *name, char *scratch, size_t size)
+{
+	struct slice token = json_member(message, name), text;
+
+	if (token.p == NULL || token.p[0] != '"' || json_text(token, scratch, size, &text) < 0)
+		return SLICE("");
+	return text;
+}
+
+static void
+kicks_on_kick(struct kicks *ks, struct slice node, struct slice message)
+{
+	char		   user_text[MAX_USER], id_text[ID_LEN];
+	struct slice	   user = member_text(message, "user", user_text, sizeof(user_text));
+	struct slice	   id = member_text(message, "id", id_text, sizeof(id_text));
+	autobuf struct buf members = { 0 };
+	unsigned	   n;
+
+	if (user.n == 0)
+		return;
+	n = kick_here(ks, user);
+	if (n > 0)
+		log_info("disconnected %u of user \"%.*s\" for node %.*s", n, SLICE_ARG(user), SLICE_ARG(node));
+	buf_add_str(&members, ",\"re\":");
+	json_quote(&members, id);
+	buf_addf(&members, ",\"n\":%u", n);
+	cluster_say(ks->cluster, "kicked", buf_slice(&members));
+}
+
+static struct kick *
+kick_find(struct kicks *ks, struct slice id)
+{
+	list_each(link, &ks->asked) {
+		struct kick *k = list_entry(link, struct kick, in_kicks);
+
+		if (slice_is(id, k->id))
+			return k;
+	}
+	return NULL;
+}
+
+static void
+kicks_on_kicked(struct kicks *ks, struct slice message)
+{
+	char	      id_text[ID_LEN], number[24] = "";
+	struct slice  token = json_member(message, "n");
+	struct kick  *k = kick_find(ks, member_text(message, "re", id_text, sizeof(id_text)));
+	uint64_t      n;
+
+	if (k == NULL || token.p == NULL || token.n >= sizeof(number))
+		return;
+	memcpy(number, token.p, token.n);
+	if (units_number(number, &n) < 0 || n > UINT32_MAX - k->disconnected)
+		return;
+	k->disconnected += (unsigned)n;
+	if (--k->silent == 0)
+		kick_tell(k);
+}
+
+void
+kicks_on_message(struct kicks *ks, struct slice node, struct slice type, struct slice message)
+{
+	if (slice_is(type, "kick"))
+		kicks_on_kick(ks, node, message);
+	else if (slice_is(type, "kicked"))
+		kicks_on_kicked(ks, message);
+}

@@ -1,0 +1,37 @@
+/*
+ * Disconnecting a user on every node: asked for over the cluster's channel, and counted from the answers.
+ *
+ *	{"v":1,"type":"kick","node":N,"user":"…","id":"…"}	to all nodes
+ *	{"v":1,"type":"kicked","node":N,"re":"…","n":k}		what each of them says to it
+ */
+#ifndef SERVER_KICK_H
+#define SERVER_KICK_H
+
+#include "cluster/cluster.h"
+#include "transport/websocket.h"
+
+#define KICK_MS	1000	/* so long the answers are waited for */
+
+struct kicks {
+	struct loop		*loop;
+	struct cluster		*cluster;	/* borrowed, set by the owner; NULL = a node alone */
+	struct websockets	*websockets;
+	struct list		 asked;		/* struct kick: ours that are not answered yet */
+};
+
+/* How many were disconnected, and how many nodes have not answered in time. */
+typedef void kick_fn(void *arg, unsigned disconnected, unsigned silent);
+
+/* Borrows all. */
+void kicks_init(struct kicks *, struct loop *, struct websockets *);
+/* Nobody is told any more. */
+void kicks_done(struct kicks *);
+/*
+ * Closes that user's connections everywhere with 1001, after which they may come back. `fn` is told once, on a node
+ * alone before this returns; or -errno and nothing happens: -ENOTCONN, -ENOBUFS.
+ */
+int kick_user(struct kicks *, struct slice user, kick_fn *, void *arg);
+/* A message on the cluster's channel, ours included; what concerns us not is left. */
+void kicks_on_message(struct kicks *, struct slice node, struct slice type, struct slice message);
+
+#endif
