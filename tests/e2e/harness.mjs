@@ -120,11 +120,11 @@ class Daemon {
 		}, `a reload to be ${refused ? "refused" : "done"}`).catch((e) => { throw new Error(`${e.message}; the log is:\n${this.log}`); });
 	}
 
-	async ready() {
+	async ready(target = "/readyz") {
 		await waitFor(async () => {
 			if (this.status !== null)
 				throw new Error(`roostd ended at once (${JSON.stringify(this.status)}):\n${this.log}`);
-			return (await get(this.port, "/readyz").catch(() => ({}))).status === 200;
+			return (await get(this.port, target).catch(() => ({}))).status === 200;
 		}, "roostd to be ready");
 	}
 
@@ -165,8 +165,11 @@ class Daemon {
  *   config   the text of a configuration file
  *   wrap     a command that executes what follows it
  *   env      further variables; by default the secret is SECRET, unless `dev` or `keyless`
+ *   until    "ready", or "up": when it listens, be it without Redis
  */
-export async function start({ port, args = [], options = {}, config, wrap = [], env = {}, dev = false, keyless = false } = {}) {
+export async function start({
+	port, args = [], options = {}, config, wrap = [], env = {}, dev = false, keyless = false, until = "ready",
+} = {}) {
 	const [free, adminPort] = await freePorts(2);
 	const ports = [port ?? free, adminPort];
 	const dir = mkdtempSync(path.join(tmpdir(), "roost-e2e-"));
@@ -193,7 +196,7 @@ export async function start({ port, args = [], options = {}, config, wrap = [], 
 	await once(child, "spawn");
 	const daemon = new Daemon(child, ports, dir);
 	try {
-		await daemon.ready();
+		await daemon.ready(until === "up" ? "/healthz" : "/readyz");
 	} catch (e) {
 		child.kill("SIGKILL");
 		throw e;
