@@ -29,23 +29,42 @@ presence_check_key(struct slice key)
 }
 
 static bool
-is_ours(struct slice name_token)
+is_ours(struct slice name)
 {
-	char	     scratch[sizeof("phx_ref_prev")];
-	struct slice name;
-
-	if (json_text(name_token, scratch, sizeof(scratch), &name) < 0)
-		return false;
 	return slice_is(name, "phx_ref") || slice_is(name, "phx_ref_prev");
+}
+
+/* And since when somebody is there, which a return does not change. */
+static bool
+is_ours_or_time(struct slice name)
+{
+	return is_ours(name) || slice_is(name, "online_at");
+}
+
+static void
+add_members(struct buf *out, struct slice object, bool (*leave_out)(struct slice name))
+{
+	struct slice name, value, text;
+	const size_t start = out->n;
+	char	     scratch[sizeof("phx_ref_prev")];
+	size_t	     at = 0;
+
+	while (json_next_member(object, &at, &name, &value)) {
+		if (json_text(name, scratch, sizeof(scratch), &text) == 0 && leave_out(text))
+			continue;
+		if (out->n > start)
+			buf_add_char(out, ',');
+		buf_add_slice(out, name);
+		buf_add_char(out, ':');
+		buf_add_slice(out, value);
+	}
 }
 
 int
 presence_meta_members(struct slice meta, struct buf *out)
 {
-	struct slice   object, name, value;
+	struct slice   object;
 	enum json_kind type;
-	size_t	       at = 0;
-	const size_t   start = out->n;
 	int	       r;
 
 	json_take_blanks(&meta);
@@ -54,16 +73,18 @@ presence_meta_members(struct slice meta, struct buf *out)
 		return r == -E2BIG ? r : -EINVAL;
 	if (type != JSON_OBJECT || meta.n > 0)
 		return -EINVAL;
-	while (json_next_member(object, &at, &name, &value)) {
-		if (is_ours(name))
-			continue;
-		if (out->n > start)
-			buf_add_char(out, ',');
-		buf_add_slice(out, name);
-		buf_add_char(out, ':');
-		buf_add_slice(out, value);
-	}
+	add_members(out, object, is_ours);
 	return 0;
+}
+
+bool
+presence_meta_is_return(struct slice was, struct slice is)
+{
+	autobuf struct buf a = { 0 }, b = { 0 };
+
+	add_members(&a, was, is_ours_or_time);
+	add_members(&b, is, is_ours_or_time);
+	return slice_eq(buf_slice(&a), buf_slice(&b));
 }
 
 void

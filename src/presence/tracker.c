@@ -156,11 +156,11 @@ member_find(const struct presence_member *m, const struct presence_key *k)
 	return NULL;
 }
 
-/* Its client is back. */
+/* Its client is back: since when it was there is what it was, too. */
 static void
-member_adopt(struct presence_member *m, struct presence *p, struct slice members)
+member_adopt(struct presence_member *m, struct presence *p, struct slice meta, struct slice members)
 {
-	if (!presence_has_members(p, members)) {
+	if (!presence_meta_is_return(presence_meta(p), meta)) {
 		member_replace(m, p, members);
 		return;
 	}
@@ -237,7 +237,7 @@ tracker_track(struct presence_member *m, struct slice key, struct slice meta)
 		return r;
 	lingering = k != NULL ? presence_lingering(k) : NULL;
 	if (lingering != NULL)
-		member_adopt(m, lingering, buf_slice(&members));
+		member_adopt(m, lingering, meta, buf_slice(&members));
 	else if (k != NULL && k->n >= tr->options.max_metas)
 		return -ENOSPC;
 	else

@@ -61,7 +61,8 @@ void tracker_set_options(struct tracker *, const struct tracker_options *);
 struct presence_member *tracker_enter(struct tracker *, struct subscriber *sub, struct slice join_ref);
 /*
  * It leaves, with all it tracks, in one diff; before its subscription ends or right after. grace_ms > 0: it went without
- * a word, so its presences linger, and who tracks the same key within that time, on any node, takes one over unseen.
+ * a word, so its presences linger, and who tracks the same key within that time, on any node, takes one over:
+ * unseen, where the metas differ in `online_at` at most.
  */
 void tracker_leave(struct presence_member *, uint64_t grace_ms);
 /*

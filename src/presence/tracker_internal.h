@@ -143,6 +143,8 @@ void remote_show(struct remote *);
 int presence_check_key(struct slice key);
 /* Adds the members without phx_ref and phx_ref_prev, and without braces. 0, -EINVAL, -E2BIG. */
 int presence_meta_members(struct slice meta, struct buf *out);
+/* Do the two differ in nothing but the server's members and `online_at`? Both have passed presence_meta_members(). */
+bool presence_meta_is_return(struct slice was, struct slice is);
 /* Composes the meta. prev empty = none. */
 void presence_meta_write(struct buf *out, struct slice members, struct slice ref, struct slice prev);
 /* Its phx_ref_prev; empty = none. */

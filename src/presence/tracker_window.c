@@ -7,15 +7,17 @@
 #include "presence/tracker_internal.h"
 
 #define STRETCH_US	20	/* of the window, for each local subscriber */
+#define STRETCH_MAX_MS	400	/* and no more: a change is to be seen within a second everywhere */
 
 void
 topic_touch(struct presence_topic *t)
 {
 	struct loop   *loop = t->tracker->loop;
-	const uint64_t ms = t->tracker->options.window_ms + (uint64_t)t->n_members * STRETCH_US / 1000;
+	const uint64_t stretch = (uint64_t)t->n_members * STRETCH_US / 1000;
 
-	if (!timer_is_set(&t->window))
-		loop_timer(loop, &t->window, loop->now + ms);
+	if (timer_is_set(&t->window))
+		return;
+	loop_timer(loop, &t->window, loop->now + t->tracker->options.window_ms + (stretch < STRETCH_MAX_MS ? stretch : STRETCH_MAX_MS));
 }
 
 void

@@ -516,14 +516,14 @@ START_TEST(lingering_and_back)
 {
 	struct viewer *a = enters(0), *b = enters(1);
 
-	tracks(a, "k", "{\"x\":1}");
+	tracks(a, "k", "{\"x\":1,\"online_at\":5}");
 	tracks(b, "l", "{}");
 	window();
 	viewer_leave(a, &pubsub, GRACE);
 	window();
 	ck_assert_uint_eq(b->model.diffs, 0);
 	a = enters(0);
-	tracks(a, "k", _i == 0 ? "{\"x\":1}" : "{\"x\":2}");
+	tracks(a, "k", _i == 0 ? "{\"x\":1,\"online_at\":9}" : "{\"x\":2,\"online_at\":5}");
 	window();
 	ck_assert_uint_eq(b->model.diffs, (unsigned)_i);
 	ck_assert_uint_eq(b->model.n, 2);
