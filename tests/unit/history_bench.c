@@ -10,7 +10,7 @@
 
 #include "turned_by_hand.h"
 
-struct bench bench;
+struct world world;
 
 static struct history_limits limits;
 
@@ -61,15 +61,15 @@ fake_append(struct store *s, const struct store_append *a, store_appended_fn *fn
 {
 	struct asked *asked = xcalloc(1, sizeof(*asked));
 
-	if (bench.store_down) {
+	if (world.store_down) {
 		free(asked);
 		return -ENOTCONN;
 	}
 	asked->on_appended = fn;
 	asked->arg = arg;
 	asked->tag = a->tag;
-	list_append(&bench.asked, &asked->in_bench);
-	bench.n_asked++;
+	list_append(&world.asked, &asked->in_bench);
+	world.n_asked++;
 	return 0;
 }
 
@@ -78,7 +78,7 @@ fake_read(struct store *s, const struct store_read *r, store_page_fn *fn, void *
 {
 	struct asked *asked = xcalloc(1, sizeof(*asked));
 
-	if (bench.store_down) {
+	if (world.store_down) {
 		free(asked);
 		return -ENOTCONN;
 	}
@@ -86,9 +86,9 @@ fake_read(struct store *s, const struct store_read *r, store_page_fn *fn, void *
 	asked->arg = arg;
 	asked->read = *r;
 	/* Of other topics there is nothing. */
-	asked->executed = !slice_eq(r->topic, BENCH_TOPIC);
-	list_append(&bench.asked, &asked->in_bench);
-	bench.n_asked++;
+	asked->executed = !slice_eq(r->topic, WORLD_TOPIC);
+	list_append(&world.asked, &asked->in_bench);
+	world.n_asked++;
 	return 0;
 }
 
@@ -97,9 +97,9 @@ fake_store_free(struct store *s)
 {
 	struct list *link;
 
-	while ((link = list_take_link(&bench.asked)) != NULL)
+	while ((link = list_take_link(&world.asked)) != NULL)
 		free(list_entry(link, struct asked, in_bench));
-	bench.n_asked = 0;
+	world.n_asked = 0;
 	free(s);
 }
 
@@ -110,26 +110,26 @@ publish(unsigned n, unsigned prev, uint64_t tag)
 {
 	struct on_bus *b;
 
-	if (!bench.subscribed)
+	if (!world.subscribed)
 		return;
 	b = xmalloc(sizeof(*b));
-	*b = (struct on_bus){ .n = n, .prev = prev, .tag = tag, .salt = bench.salt };
-	list_append(&bench.bus, &b->in_bench);
+	*b = (struct on_bus){ .n = n, .prev = prev, .tag = tag, .salt = world.salt };
+	list_append(&world.bus, &b->in_bench);
 }
 
 static void
 append(uint64_t tag)
 {
-	unsigned n = bench.next++;
+	unsigned n = world.next++;
 
-	publish(n, bench.tip, tag);
-	bench.tip = n;
-	while (bench.next - bench.oldest > limits.max)
-		bench.oldest++;
+	publish(n, world.tip, tag);
+	world.tip = n;
+	while (world.next - world.oldest > limits.max)
+		world.oldest++;
 }
 
 void
-bench_append(unsigned count)
+world_append(unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
 		append(0);
@@ -138,10 +138,10 @@ bench_append(unsigned count)
 static void
 execute_read(struct asked *a)
 {
-	unsigned from = number_at(a->read.from), first = bench.oldest, end = bench.next;
+	unsigned from = number_at(a->read.from), first = world.oldest, end = world.next;
 
-	a->page.tip = place(bench.tip);
-	a->page.found = a->read.check && from >= bench.oldest && from < bench.next && a->read.tail == tail_of(from, bench.salt);
+	a->page.tip = place(world.tip);
+	a->page.found = a->read.check && from >= world.oldest && from < world.next && a->read.tail == tail_of(from, world.salt);
 	if (a->read.forward && from >= first)
 		first = from + 1 < end ? from + 1 : end;
 	if (!a->read.forward && from > 0)
@@ -158,9 +158,9 @@ execute_read(struct asked *a)
 }
 
 bool
-bench_execute(void)
+world_execute(void)
 {
-	list_each(link, &bench.asked) {
+	list_each(link, &world.asked) {
 		struct asked *a = list_entry(link, struct asked, in_bench);
 
 		if (a->executed)
@@ -169,7 +169,7 @@ bench_execute(void)
 		if (a->on_page != NULL) {
 			execute_read(a);
 		} else {
-			a->number = bench.next;
+			a->number = world.next;
 			append(a->tag);
 		}
 		return true;
@@ -189,7 +189,7 @@ answer_page(const struct asked *a)
 
 		snprintf(texts[i], sizeof(texts[i]), "{\"n\":%u}", n);
 		entries[i] = (struct store_entry){
-			.at = place(n), .tail = tail_of(n, bench.salt), .node = SLICE("n"), .event = SLICE("m"),
+			.at = place(n), .tail = tail_of(n, world.salt), .node = SLICE("n"), .event = SLICE("m"),
 			.payload = slice_str(texts[i]), .user = SLICE("u"),
 		};
 	}
@@ -208,57 +208,57 @@ answer(struct asked *a, int error)
 	else if (error < 0)
 		a->on_appended(a->arg, error, place(0), 0, 0);
 	else
-		a->on_appended(a->arg, 0, place(a->number), tail_of(a->number, bench.salt), 0);
+		a->on_appended(a->arg, 0, place(a->number), tail_of(a->number, world.salt), 0);
 	free(a);
 }
 
 bool
-bench_answer(void)
+world_answer(void)
 {
 	struct asked *a;
 
-	if (list_empty(&bench.asked))
+	if (list_empty(&world.asked))
 		return false;
-	a = list_entry(bench.asked.next, struct asked, in_bench);
+	a = list_entry(world.asked.next, struct asked, in_bench);
 	if (!a->executed)
 		return false;
 	list_remove(&a->in_bench);
-	bench.n_asked--;
+	world.n_asked--;
 	answer(a, 0);
 	return true;
 }
 
 void
-bench_answer_all(void)
+world_answer_all(void)
 {
-	for (unsigned i = 0; bench_execute() || bench_answer(); i++)
+	for (unsigned i = 0; world_execute() || world_answer(); i++)
 		ck_assert_uint_lt(i, 20000);
 }
 
 void
-bench_store_lost(void)
+world_store_lost(void)
 {
 	struct list lost, *link;
 
 	list_init(&lost);
-	list_append_all(&lost, &bench.asked);
-	bench.n_asked = 0;
+	list_append_all(&lost, &world.asked);
+	world.n_asked = 0;
 	while ((link = list_take_link(&lost)) != NULL)
 		answer(list_entry(link, struct asked, in_bench), -EHOSTUNREACH);
 }
 
 void
-bench_trim(unsigned oldest)
+world_trim(unsigned oldest)
 {
-	bench.oldest = oldest;
+	world.oldest = oldest;
 }
 
 void
-bench_flush(void)
+world_flush(void)
 {
-	bench.oldest = bench.next;
-	bench.tip = 0;
-	bench.salt++;
+	world.oldest = world.next;
+	world.tip = 0;
+	world.salt++;
 }
 
 /* ---- the bus ---- */
@@ -272,22 +272,22 @@ fake_publish(struct broker *b, struct slice topic, struct slice event, struct sl
 static void
 fake_subscribe(struct broker *b, struct slice topic, bool on)
 {
-	if (!slice_eq(topic, BENCH_TOPIC))
+	if (!slice_eq(topic, WORLD_TOPIC))
 		return;
-	bench.interest += on ? 1 : -1;
-	ck_assert_int_ge(bench.interest, 0);
-	if (on && bench.interest == 1)
-		bench.subscribed = !bench.slow_subscribe;
-	if (bench.interest == 0) {
-		bench.subscribed = false;
-		bench_lose_bus();
+	world.interest += on ? 1 : -1;
+	ck_assert_int_ge(world.interest, 0);
+	if (on && world.interest == 1)
+		world.subscribed = !world.slow_subscribe;
+	if (world.interest == 0) {
+		world.subscribed = false;
+		world_lose_bus();
 	}
 }
 
 static bool
 fake_is_subscribed(const struct broker *b, struct slice topic)
 {
-	return bench.subscribed || !slice_eq(topic, BENCH_TOPIC);
+	return world.subscribed || !slice_eq(topic, WORLD_TOPIC);
 }
 
 static void
@@ -299,20 +299,20 @@ fake_broker_free(struct broker *b)
 static const struct broker_ops fake_broker = { "fake", fake_publish, fake_subscribe, fake_is_subscribed, fake_broker_free };
 
 void
-bench_subscribed(void)
+world_subscribed(void)
 {
-	if (bench.interest == 0)
+	if (world.interest == 0)
 		return;
-	bench.subscribed = true;
-	pubsub_subscribed(&bench.ps, BENCH_TOPIC);
+	world.subscribed = true;
+	pubsub_subscribed(&world.ps, WORLD_TOPIC);
 }
 
 void
-bench_lose_bus(void)
+world_lose_bus(void)
 {
 	struct list *link;
 
-	while ((link = list_take_link(&bench.bus)) != NULL)
+	while ((link = list_take_link(&world.bus)) != NULL)
 		free(list_entry(link, struct on_bus, in_bench));
 }
 
@@ -327,19 +327,19 @@ bring(const struct on_bus *b)
 
 	snprintf(payload, sizeof(payload), "{\"n\":%u}", b->n);
 	e.payload = slice_str(payload);
-	pubsub_receive_stored(&bench.ps, BENCH_TOPIC, &e);
+	pubsub_receive_stored(&world.ps, WORLD_TOPIC, &e);
 }
 
 void
-bench_bring(unsigned n, unsigned prev)
+world_bring(unsigned n, unsigned prev)
 {
-	bring(&(struct on_bus){ .n = n, .prev = prev, .salt = bench.salt });
+	bring(&(struct on_bus){ .n = n, .prev = prev, .salt = world.salt });
 }
 
 bool
-bench_bus(void)
+world_bus(void)
 {
-	struct list   *link = list_take_link(&bench.bus);
+	struct list   *link = list_take_link(&world.bus);
 	struct on_bus *b;
 
 	if (link == NULL)
@@ -351,24 +351,24 @@ bench_bus(void)
 }
 
 void
-bench_bus_all(void)
+world_bus_all(void)
 {
-	while (bench_bus())
+	while (world_bus())
 		;
 }
 
 void
-bench_settle(void)
+world_settle(void)
 {
-	if (!bench.subscribed)
-		bench_subscribed();
+	if (!world.subscribed)
+		world_subscribed();
 	for (int i = 0; i < 3; i++) {
-		bench_answer_all();
-		bench_bus_all();
-		turn_after(bench.loop, BENCH_CHECK_MS + 100);
+		world_answer_all();
+		world_bus_all();
+		turn_after(world.loop, WORLD_CHECK_MS + 100);
 	}
-	bench_answer_all();
-	turn_a_few(bench.loop);
+	world_answer_all();
+	turn_a_few(world.loop);
 }
 
 /* ---- life ---- */
@@ -376,78 +376,78 @@ bench_settle(void)
 static void
 on_intercept(struct subscriber *who, struct slice event, const struct message *m)
 {
-	struct listener *l = container_of(who, struct listener, sub);
+	struct hearer *l = container_of(who, struct hearer, sub);
 
 	l->intercepted++;
-	hub_send(&bench.ps.hub, &l->out, l->sub.codec, (struct message *)m);
+	hub_send(&world.ps.hub, &l->out, l->sub.codec, (struct message *)m);
 }
 
 void
-bench_limits(struct history_limits its, size_t max_held)
+world_limits(struct history_limits its, size_t max_held)
 {
 	struct store *store = xcalloc(1, sizeof(*store));
 
 	limits = its;
-	history_free(bench.history);
+	history_free(world.history);
 	store->ops = &fake_store;
-	bench.history = history_new(bench.loop, &bench.ps, store,
-	    &(struct history_options){ .check_ms = BENCH_CHECK_MS, .max_held = max_held });
+	world.history = history_new(world.loop, &world.ps, store,
+	    &(struct history_options){ .check_ms = WORLD_CHECK_MS, .max_held = max_held });
 }
 
 void
-bench_start(void)
+world_start(void)
 {
 	struct broker *broker = xcalloc(1, sizeof(*broker));
 
-	bench = (struct bench){ .loop = loop_new(), .oldest = 1, .next = 1 };
-	list_init(&bench.asked);
-	list_init(&bench.bus);
+	world = (struct world){ .loop = loop_new(), .oldest = 1, .next = 1 };
+	list_init(&world.asked);
+	list_init(&world.bus);
 	broker->ops = &fake_broker;
-	pubsub_init(&bench.ps, bench.loop, broker);
-	bench.ps.hub.on_intercept = on_intercept;
-	turn_after(bench.loop, 0);
-	bench_limits((struct history_limits){ .max = BENCH_MAX }, 1024 * 1024);
+	pubsub_init(&world.ps, world.loop, broker);
+	world.ps.hub.on_intercept = on_intercept;
+	turn_after(world.loop, 0);
+	world_limits((struct history_limits){ .max = WORLD_MAX }, 1024 * 1024);
 }
 
 void
-bench_end(void)
+world_end(void)
 {
-	history_free(bench.history);
-	ck_assert_int_eq(bench.interest, 0);
-	bench_lose_bus();
-	pubsub_done(&bench.ps);
-	loop_free(bench.loop);
+	history_free(world.history);
+	ck_assert_int_eq(world.interest, 0);
+	world_lose_bus();
+	pubsub_done(&world.ps);
+	loop_free(world.loop);
 }
 
-/* ---- listeners ---- */
+/* ---- hearers ---- */
 
 static void
 flush(struct outq *q)
 {
 }
 
-struct listener *
-listener_new(void)
+struct hearer *
+hearer_new(void)
 {
-	struct listener *l = xcalloc(1, sizeof(*l));
+	struct hearer *l = xcalloc(1, sizeof(*l));
 
-	outq_init(&l->out, bench.loop, flush);
+	outq_init(&l->out, world.loop, flush);
 	l->sub = (struct subscriber){ .out = &l->out, .codec = &codec_phoenix_v2 };
 	return l;
 }
 
 static void
-listener_enter(struct listener *l)
+hearer_enter(struct hearer *l)
 {
-	hub_subscribe(&bench.ps.hub, &l->sub, BENCH_TOPIC);
+	hub_subscribe(&world.ps.hub, &l->sub, WORLD_TOPIC);
 	l->joined = true;
 }
 
 void
-listener_join(struct listener *l)
+hearer_join(struct hearer *l)
 {
-	l->feed = feed_open(bench.history, BENCH_TOPIC, &limits);
-	listener_enter(l);
+	l->feed = feed_open(world.history, WORLD_TOPIC, &limits);
+	hearer_enter(l);
 }
 
 static unsigned
@@ -455,20 +455,20 @@ number_in(struct slice text)
 {
 	const char *n = memmem(text.p, text.n, "{\"n\":", 5);
 
-	return n != NULL ? (unsigned)strtoul(n + 5, NULL, 10) : BENCH_RESYNC;
+	return n != NULL ? (unsigned)strtoul(n + 5, NULL, 10) : WORLD_RESYNC;
 }
 
 static void
-listener_note(struct listener *l, unsigned n)
+hearer_note(struct hearer *l, unsigned n)
 {
-	ck_assert_uint_lt(l->n, BENCH_MAX);
+	ck_assert_uint_lt(l->n, WORLD_MAX);
 	l->got[l->n++] = n;
 }
 
 static void
 on_history(void *arg, const struct history_page *page)
 {
-	struct listener *l = arg;
+	struct hearer *l = arg;
 	struct catchup	*c = l->catchup;
 
 	l->error = page->error;
@@ -476,70 +476,70 @@ on_history(void *arg, const struct history_page *page)
 	l->more = page->more;
 	l->n_page = page->n;
 	for (unsigned i = 0; i < page->n; i++)
-		listener_note(l, number_in(page->messages[i].payload));
+		hearer_note(l, number_in(page->messages[i].payload));
 	l->catchup = NULL;
-	listener_enter(l);
+	hearer_enter(l);
 	catchup_finish(c, &l->sub);
 }
 
 void
-listener_catch_up(struct listener *l, unsigned n, unsigned newest)
+hearer_catch_up(struct hearer *l, unsigned n, unsigned newest)
 {
 	char	     id[UUID_LEN + 1];
-	struct slice last = n > 0 ? slice_str(uuid_from_position(place(n), tail_of(n, bench.salt), id)) : (struct slice){ 0 };
+	struct slice last = n > 0 ? slice_str(uuid_from_position(place(n), tail_of(n, world.salt), id)) : (struct slice){ 0 };
 
-	l->feed = feed_open(bench.history, BENCH_TOPIC, &limits);
+	l->feed = feed_open(world.history, WORLD_TOPIC, &limits);
 	l->catchup = history_catch_up(l->feed, last, STORE_MAX_PAGE, newest, on_history, l);
 }
 
 void
-listener_leave(struct listener *l)
+hearer_leave(struct hearer *l)
 {
 	if (l->feed == NULL)
 		return;
-	listener_take(l);
+	hearer_take(l);
 	catchup_cancel(l->catchup);
 	l->catchup = NULL;
-	hub_unsubscribe(&bench.ps.hub, &l->sub);
-	history_forget(bench.history, &l->sub);
+	hub_unsubscribe(&world.ps.hub, &l->sub);
+	history_forget(world.history, &l->sub);
 	feed_close(l->feed);
 	l->feed = NULL;
 	l->joined = false;
 }
 
 void
-listener_free(struct listener *l)
+hearer_free(struct hearer *l)
 {
-	listener_leave(l);
+	hearer_leave(l);
 	outq_done(&l->out);
-	loop_end_turn(bench.loop);
+	loop_end_turn(world.loop);
 	free(l);
 }
 
 void
-listener_take(struct listener *l)
+hearer_take(struct hearer *l)
 {
 	for (unsigned i = 0; i < l->out.n; i++) {
 		struct frame *f = outq_at(&l->out, i);
 		struct slice  text = slice(frame_body(f), frame_body_len(f));
 
-		if (number_in(text) == BENCH_RESYNC)
+		if (number_in(text) == WORLD_RESYNC)
 			ck_assert_ptr_nonnull(memmem(text.p, text.n, "\"system\",{\"status\":\"resync\",\"recovered\":false}", 45));
 		else
 			ck_assert_ptr_nonnull(memmem(text.p, text.n, ",\"id\":\"0", 8));
-		listener_note(l, number_in(text));
+		hearer_note(l, number_in(text));
 	}
 	outq_clear_unsent(&l->out);
 }
 
 void
-listener_got(struct listener *l, const char *numbers)
+hearer_got(struct hearer *l, const char *numbers)
 {
 	autobuf struct buf text = { 0 };
 
-	listener_take(l);
+	hearer_take(l);
 	for (unsigned i = 0; i < l->n; i++)
-		if (l->got[i] == BENCH_RESYNC)
+		if (l->got[i] == WORLD_RESYNC)
 			buf_addf(&text, "%sR", i > 0 ? " " : "");
 		else
 			buf_addf(&text, "%s%u", i > 0 ? " " : "", l->got[i]);

@@ -1,6 +1,6 @@
 /*
  * A world for tests of history: one topic's stream, a store that answers, and a bus that delivers, when and as the
- * test says; and listeners who write down what they got. Message number n stands at 10n-0 and says {"n":n}.
+ * test says; and hearers who write down what they got. Message number n stands at 10n-0 and says {"n":n}.
  */
 #ifndef HISTORY_BENCH_H
 #define HISTORY_BENCH_H
@@ -8,13 +8,13 @@
 #include "base/mem.h"
 #include "history/history.h"
 
-#define BENCH_TOPIC	SLICE("t")
-#define BENCH_MAX	512	/* messages of a stream, or got by a listener */
-#define BENCH_CHECK_MS	4000
-#define BENCH_RESYNC	0	/* instead of a number: was told that something is missing */
+#define WORLD_TOPIC	SLICE("t")
+#define WORLD_MAX	512	/* messages of a stream, or got by a hearer */
+#define WORLD_CHECK_MS	4000
+#define WORLD_RESYNC	0	/* instead of a number: was told that something is missing */
 
 /* The stream: numbers [oldest, next) are kept; all that was published is on its way until the bus brings it. */
-struct bench {
+struct world {
 	struct loop	*loop;
 	struct pubsub	 ps;
 	struct history	*history;
@@ -28,15 +28,15 @@ struct bench {
 	struct list	 bus;		/* on its way */
 	bool		 subscribed;
 	int		 interest;
-	bool		 slow_subscribe;	/* bench_subscribed() says when */
+	bool		 slow_subscribe;	/* world_subscribed() says when */
 };
 
-struct listener {
+struct hearer {
 	struct outq	  out;
 	struct subscriber sub;
 	struct feed	 *feed;
 	struct catchup	 *catchup;
-	unsigned	  got[BENCH_MAX];
+	unsigned	  got[WORLD_MAX];
 	unsigned	  n;
 	bool		  joined;
 	bool		  recovered;
@@ -46,48 +46,48 @@ struct listener {
 	unsigned	  intercepted;
 };
 
-extern struct bench bench;
+extern struct world world;
 
-void bench_start(void);
-void bench_end(void);
+void world_start(void);
+void world_end(void);
 /* With such limits from now on; a new history. */
-void bench_limits(struct history_limits, size_t max_held);
+void world_limits(struct history_limits, size_t max_held);
 
 /* Appended by another node, and published. */
-void bench_append(unsigned count);
+void world_append(unsigned count);
 /* What was published meanwhile is lost. */
-void bench_lose_bus(void);
+void world_lose_bus(void);
 /* The bus brings the oldest message that is on its way; false if there is none. */
-bool bench_bus(void);
+bool world_bus(void);
 /* It brings all of them. */
-void bench_bus_all(void);
+void world_bus_all(void);
 /* It brings number n, with that prev; whatever is on its way stays so. */
-void bench_bring(unsigned n, unsigned prev);
+void world_bring(unsigned n, unsigned prev);
 /* The store executes the oldest thing that is asked and not executed yet; it answers the oldest that is. */
-bool bench_execute(void);
-bool bench_answer(void);
+bool world_execute(void);
+bool world_answer(void);
 /* Executes and answers everything that is asked, and what follows from it. */
-void bench_answer_all(void);
+void world_answer_all(void);
 /* All that is asked is answered with an error; what was not executed never is. */
-void bench_store_lost(void);
+void world_store_lost(void);
 /* The interest is in force. */
-void bench_subscribed(void);
-void bench_trim(unsigned oldest);
+void world_subscribed(void);
+void world_trim(unsigned oldest);
 /* The stream is replaced by an empty one. */
-void bench_flush(void);
+void world_flush(void);
 /* Everything is answered and brought, and checks have come by. */
-void bench_settle(void);
+void world_settle(void);
 
-struct listener *listener_new(void);
+struct hearer *hearer_new(void);
 /* Joins without a look at what was. */
-void listener_join(struct listener *);
+void hearer_join(struct hearer *);
 /* Joins behind number n; 0 = with the newest `newest`. */
-void listener_catch_up(struct listener *, unsigned n, unsigned newest);
-void listener_leave(struct listener *);
-void listener_free(struct listener *);
+void hearer_catch_up(struct hearer *, unsigned n, unsigned newest);
+void hearer_leave(struct hearer *);
+void hearer_free(struct hearer *);
 /* Moves what it was sent to got[]. */
-void listener_take(struct listener *);
+void hearer_take(struct hearer *);
 /* It got precisely these, "3 4 5"; R = told of something missing. */
-void listener_got(struct listener *, const char *numbers);
+void hearer_got(struct hearer *, const char *numbers);
 
 #endif

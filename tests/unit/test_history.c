@@ -33,7 +33,7 @@ on_said(void *arg, int error, struct slice id, uint64_t retry_ms)
 }
 
 static int
-say_number(struct listener *l, unsigned n, bool to_self, struct said *said)
+say_number(struct hearer *l, unsigned n, bool to_self, struct said *said)
 {
 	char text[32];
 
@@ -46,152 +46,152 @@ say_number(struct listener *l, unsigned n, bool to_self, struct said *said)
 static bool
 nothing_is_under_way(void)
 {
-	return list_empty(&bench.history->appends) && list_empty(&bench.history->partial);
+	return list_empty(&world.history->appends) && list_empty(&world.history->partial);
 }
 
 /* The message by the bus comes before (0) or behind (1) the outcome; it is lost and read (2); the outcome is unknown (3). */
 START_TEST(not_to_the_sender)
 {
-	struct listener *a = listener_new(), *b = listener_new();
+	struct hearer *a = hearer_new(), *b = hearer_new();
 	struct said	 said = { 0 };
 
-	bench_append(2);
-	listener_join(a);
-	listener_join(b);
-	bench_answer_all();
+	world_append(2);
+	hearer_join(a);
+	hearer_join(b);
+	world_answer_all();
 	ck_assert_int_eq(say_number(a, 3, false, &said), 0);
-	bench_execute();
+	world_execute();
 	if (_i == 0)
-		bench_bus_all();
+		world_bus_all();
 	if (_i == 2)
-		bench_lose_bus();
+		world_lose_bus();
 	if (_i == 3)
-		bench_store_lost();
-	bench_answer_all();
-	bench_bus_all();
+		world_store_lost();
+	world_answer_all();
+	world_bus_all();
 	ck_assert_uint_eq(said.n, 1);
 	ck_assert_int_eq(said.error, _i == 3 ? -EHOSTUNREACH : 0);
 	if (_i == 2) {
-		bench_settle();
-		listener_got(b, "3");
+		world_settle();
+		hearer_got(b, "3");
 	}
-	bench_append(1);
-	bench_bus_all();
-	listener_got(a, _i == 3 ? "3 4" : "4");
-	listener_got(b, "3 4");
+	world_append(1);
+	world_bus_all();
+	hearer_got(a, _i == 3 ? "3 4" : "4");
+	hearer_got(b, "3 4");
 	ck_assert(nothing_is_under_way());
-	listener_free(a);
-	listener_free(b);
+	hearer_free(a);
+	hearer_free(b);
 }
 END_TEST
 
 START_TEST(to_the_sender)
 {
-	struct listener *a = listener_new();
+	struct hearer *a = hearer_new();
 	struct said	 said = { 0 };
 
-	listener_join(a);
-	bench_answer_all();
+	hearer_join(a);
+	world_answer_all();
 	ck_assert_int_eq(say_number(a, 1, true, &said), 0);
-	bench_answer_all();
-	bench_bus_all();
-	listener_got(a, "1");
+	world_answer_all();
+	world_bus_all();
+	hearer_got(a, "1");
 	ck_assert_uint_eq(said.n, 1);
 	ck_assert_str_eq(said.id, "00000000-000a-7000-8000-000000000001");
 	ck_assert(nothing_is_under_way());
-	bench.store_down = true;
+	world.store_down = true;
 	ck_assert_int_eq(say_number(a, 1, false, &said), -ENOTCONN);
 	ck_assert(nothing_is_under_way());
 	ck_assert_uint_eq(said.n, 1);
-	listener_free(a);
+	hearer_free(a);
 }
 END_TEST
 
 /* The sender goes while its append is under way: before (0) or behind (1) the outcome; the feed stays (2) or not. */
 START_TEST(the_sender_goes)
 {
-	struct listener *a = listener_new(), *b = listener_new();
+	struct hearer *a = hearer_new(), *b = hearer_new();
 	struct said	 said = { 0 };
 
-	listener_join(a);
+	hearer_join(a);
 	if (_i == 2)
-		listener_join(b);
-	bench_answer_all();
+		hearer_join(b);
+	world_answer_all();
 	ck_assert_int_eq(say_number(a, 1, false, &said), 0);
-	bench_execute();
+	world_execute();
 	if (_i == 1)
-		bench_answer_all();
-	listener_free(a);
-	bench_answer_all();
-	bench_bus_all();
+		world_answer_all();
+	hearer_free(a);
+	world_answer_all();
+	world_bus_all();
 	ck_assert_uint_eq(said.n, 1);
-	listener_got(b, _i == 2 ? "1" : "");
+	hearer_got(b, _i == 2 ? "1" : "");
 	ck_assert(nothing_is_under_way());
-	listener_free(b);
+	hearer_free(b);
 }
 END_TEST
 
 /* Another node's tag is not taken for ours, and an append whose message never came is forgotten in time. */
 START_TEST(excepting_ends)
 {
-	struct listener *a = listener_new(), *b = listener_new();
+	struct hearer *a = hearer_new(), *b = hearer_new();
 	struct said	 said = { 0 };
 
-	listener_join(a);
-	listener_join(b);
-	bench_answer_all();
+	hearer_join(a);
+	hearer_join(b);
+	world_answer_all();
 	ck_assert_int_eq(say_number(a, 1, false, &said), 0);
-	bench_answer_all();
+	world_answer_all();
 	ck_assert(!nothing_is_under_way());
-	bench_lose_bus();
+	world_lose_bus();
 	if (_i == 0)
-		bench_append(1);
+		world_append(1);
 	else
-		bench_flush();
-	bench_bus_all();
-	bench_settle();
+		world_flush();
+	world_bus_all();
+	world_settle();
 	ck_assert(nothing_is_under_way());
-	listener_got(a, _i == 0 ? "2" : "");
-	listener_got(b, _i == 0 ? "1 2" : "");
-	listener_free(a);
-	listener_free(b);
+	hearer_got(a, _i == 0 ? "2" : "");
+	hearer_got(b, _i == 0 ? "1 2" : "");
+	hearer_free(a);
+	hearer_free(b);
 }
 END_TEST
 
 START_TEST(history_ends_meanwhile)
 {
-	struct listener *a = listener_new();
+	struct hearer *a = hearer_new();
 	struct said	 said = { 0 };
 
-	listener_join(a);
-	bench_answer_all();
+	hearer_join(a);
+	world_answer_all();
 	say_number(a, 1, true, &said);
 	say_number(a, 2, false, &said);
 	say_number(a, 3, false, &said);
-	bench_execute();
-	bench_execute();
-	bench_answer();
-	bench_answer();
-	bench_limits(limits, 100);
+	world_execute();
+	world_execute();
+	world_answer();
+	world_answer();
+	world_limits(limits, 100);
 	ck_assert_uint_eq(said.n, 2);
-	hub_unsubscribe(&bench.ps.hub, &a->sub);
+	hub_unsubscribe(&world.ps.hub, &a->sub);
 	a->feed = NULL;
-	listener_free(a);
+	hearer_free(a);
 }
 END_TEST
 
 /* Nobody keeps the topic's history here, but somebody listens. */
 START_TEST(without_a_feed)
 {
-	struct listener *a = listener_new();
+	struct hearer *a = hearer_new();
 
-	hub_subscribe(&bench.ps.hub, &a->sub, BENCH_TOPIC);
-	bench_bring(3, 2);
-	listener_got(a, "3");
-	hub_unsubscribe(&bench.ps.hub, &a->sub);
-	bench_bring(4, 3);
-	ck_assert(!bench.ps.keeper->keeps(bench.ps.keeper_arg, BENCH_TOPIC));
-	listener_free(a);
+	hub_subscribe(&world.ps.hub, &a->sub, WORLD_TOPIC);
+	world_bring(3, 2);
+	hearer_got(a, "3");
+	hub_unsubscribe(&world.ps.hub, &a->sub);
+	world_bring(4, 3);
+	ck_assert(!world.ps.keeper->keeps(world.ps.keeper_arg, WORLD_TOPIC));
+	hearer_free(a);
 }
 END_TEST
 
@@ -227,19 +227,19 @@ static struct history *history;
 static void
 memory_start(void)
 {
-	bench = (struct bench){ .loop = loop_new() };
-	loop = bench.loop;
+	world = (struct world){ .loop = loop_new() };
+	loop = world.loop;
 	turn_after(loop, 0);
-	pubsub_init(&bench.ps, loop, broker_local_new());
-	bench.history = history_new(loop, &bench.ps, store_memory_new(loop, 4000, wall_ms), &(struct history_options){ .max_held = 100000 });
-	history = bench.history;
+	pubsub_init(&world.ps, loop, broker_local_new());
+	world.history = history_new(loop, &world.ps, store_memory_new(loop, 4000, wall_ms), &(struct history_options){ .max_held = 100000 });
+	history = world.history;
 }
 
 static void
 memory_end(void)
 {
-	history_free(bench.history);
-	pubsub_done(&bench.ps);
+	history_free(world.history);
+	pubsub_done(&world.ps);
 	loop_free(loop);
 }
 
@@ -250,67 +250,67 @@ memory_turns(void)
 		turn_after(loop, 8);
 }
 
-static struct listener *
+static struct hearer *
 joined(void)
 {
-	struct listener *l = listener_new();
+	struct hearer *l = hearer_new();
 
-	l->feed = feed_open(history, BENCH_TOPIC, &limits);
-	hub_subscribe(&bench.ps.hub, &l->sub, BENCH_TOPIC);
+	l->feed = feed_open(history, WORLD_TOPIC, &limits);
+	hub_subscribe(&world.ps.hub, &l->sub, WORLD_TOPIC);
 	l->joined = true;
 	return l;
 }
 
 START_TEST(in_memory)
 {
-	struct listener *a = joined(), *b = joined(), *late;
+	struct hearer *a = joined(), *b = joined(), *late;
 	struct said	 said = { 0 };
 
 	/* Before the feed knows where it stands. */
 	ck_assert_int_eq(say_number(a, 1, true, &said), 0);
 	memory_turns();
 	ck_assert_uint_eq(said.n, 1);
-	listener_got(a, "1");
+	hearer_got(a, "1");
 	ck_assert_int_eq(say_number(a, 2, false, &said), 0);
-	listener_got(a, "1");
-	listener_got(b, "1 2");
-	late = listener_new();
-	listener_catch_up(late, 0, 10);
+	hearer_got(a, "1");
+	hearer_got(b, "1 2");
+	late = hearer_new();
+	hearer_catch_up(late, 0, 10);
 	ck_assert_int_eq(say_number(b, 3, true, &said), 0);
 	memory_turns();
 	ck_assert_int_eq(say_number(b, 4, true, &said), 0);
-	listener_got(late, "1 2 3 4");
+	hearer_got(late, "1 2 3 4");
 	ck_assert_uint_eq(late->n_page, 2);
-	listener_free(a);
-	listener_free(b);
-	listener_free(late);
+	hearer_free(a);
+	hearer_free(b);
+	hearer_free(late);
 }
 END_TEST
 
 /* From outside: with a feed, and without one. */
 START_TEST(said_by_nobody)
 {
-	struct listener *a = joined(), *b = listener_new();
+	struct hearer *a = joined(), *b = hearer_new();
 	struct said	 said = { 0 };
 
-	hub_subscribe(&bench.ps.hub, &b->sub, SLICE("other"));
+	hub_subscribe(&world.ps.hub, &b->sub, SLICE("other"));
 	memory_turns();
-	ck_assert_int_eq(history_say_to(history, BENCH_TOPIC, &limits, SLICE("m"), SLICE("{\"n\":1}"), on_said, &said), 0);
+	ck_assert_int_eq(history_say_to(history, WORLD_TOPIC, &limits, SLICE("m"), SLICE("{\"n\":1}"), on_said, &said), 0);
 	ck_assert_int_eq(history_say_to(history, SLICE("other"), &limits, SLICE("m"), SLICE("{\"n\":2}"), on_said, &said), 0);
 	memory_turns();
 	ck_assert_uint_eq(said.n, 2);
-	listener_got(a, "1");
-	listener_got(b, "2");
-	hub_unsubscribe(&bench.ps.hub, &b->sub);
-	listener_free(a);
-	listener_free(b);
+	hearer_got(a, "1");
+	hearer_got(b, "2");
+	hub_unsubscribe(&world.ps.hub, &b->sub);
+	hearer_free(a);
+	hearer_free(b);
 }
 END_TEST
 
 /* The store is too small for its messages, and forgets topics with their positions: nobody is alarmed. */
 START_TEST(memory_runs_out)
 {
-	struct listener	    *a = joined();
+	struct hearer	    *a = joined();
 	struct said	     said = { 0 };
 	autobuf struct buf   big = { 0 };
 	struct feed	    *other = feed_open(history, SLICE("other"), &limits);
@@ -323,9 +323,9 @@ START_TEST(memory_runs_out)
 	ck_assert_int_eq(say_number(a, 2, true, &said), 0);
 	ck_assert_int_eq(say_number(a, 3, true, &said), 0);
 	memory_turns();
-	listener_got(a, "1 2 3");
+	hearer_got(a, "1 2 3");
 	feed_close(other);
-	listener_free(a);
+	hearer_free(a);
 }
 END_TEST
 
@@ -335,10 +335,10 @@ static unsigned echoes;
 static void
 answer_back(struct subscriber *who, struct slice event, const struct message *m)
 {
-	struct listener *l = container_of(who, struct listener, sub);
+	struct hearer *l = container_of(who, struct hearer, sub);
 	static struct said said;
 
-	hub_send(&bench.ps.hub, &l->out, l->sub.codec, (struct message *)m);
+	hub_send(&world.ps.hub, &l->out, l->sub.codec, (struct message *)m);
 	if (echoes > 0) {
 		echoes--;
 		say_number(l, 10 + echoes, true, &said);
@@ -348,26 +348,26 @@ answer_back(struct subscriber *who, struct slice event, const struct message *m)
 START_TEST(said_while_it_is_told)
 {
 	static const char *const all[] = { "m", NULL };
-	struct listener *a, *b, *c;
+	struct hearer *a, *b, *c;
 	struct said	 said = { 0 };
 
-	bench.ps.hub.on_intercept = answer_back;
-	a = listener_new();
-	b = listener_new();
+	world.ps.hub.on_intercept = answer_back;
+	a = hearer_new();
+	b = hearer_new();
 	a->sub.intercepts = b->sub.intercepts = all;
 	c = joined();
-	listener_catch_up(a, 0, 10);
-	listener_catch_up(b, 0, 10);
+	hearer_catch_up(a, 0, 10);
+	hearer_catch_up(b, 0, 10);
 	echoes = 2;
 	memory_turns();
 	say_number(c, 1, true, &said);
 	memory_turns();
-	listener_got(a, "1 11 10");
-	listener_got(b, "1 11 10");
-	listener_got(c, "1 11 10");
-	listener_free(a);
-	listener_free(b);
-	listener_free(c);
+	hearer_got(a, "1 11 10");
+	hearer_got(b, "1 11 10");
+	hearer_got(c, "1 11 10");
+	hearer_free(a);
+	hearer_free(b);
+	hearer_free(c);
 }
 END_TEST
 
@@ -400,7 +400,7 @@ START_TEST(pages)
 		{ false, 0, 0, "{\"n\":5} more " },
 		{ false, 0, 100000, "{\"n\":1} {\"n\":2} {\"n\":3} {\"n\":4} {\"n\":5} " },
 	};
-	struct listener	  *a = joined();
+	struct hearer	  *a = joined();
 	struct said	   said[6] = { 0 };
 	autobuf struct buf got = { 0 };
 	struct slice	   id = { 0 };
@@ -413,11 +413,11 @@ START_TEST(pages)
 		id = slice_str(said[rows[_i].id].id);
 	else if (rows[_i].id < 0)
 		id = SLICE("00000000-000a-7000-8000-040000000005");
-	ck_assert_int_eq(history_page(history, BENCH_TOPIC, &limits, rows[_i].forward, id, rows[_i].limit, page_numbers, &got), 0);
+	ck_assert_int_eq(history_page(history, WORLD_TOPIC, &limits, rows[_i].forward, id, rows[_i].limit, page_numbers, &got), 0);
 	ck_assert_uint_eq(got.n, 0);
 	memory_turns();
 	ck_assert_str_eq(got.p, rows[_i].page);
-	listener_free(a);
+	hearer_free(a);
 }
 END_TEST
 
@@ -429,7 +429,7 @@ history_suite(void)
 	Suite *s = suite_create("history");
 	TCase *t = tcase_create("scripted");
 
-	tcase_add_checked_fixture(t, bench_start, bench_end);
+	tcase_add_checked_fixture(t, world_start, world_end);
 	tcase_add_loop_test(t, not_to_the_sender, 0, 4);
 	tcase_add_test(t, to_the_sender);
 	tcase_add_loop_test(t, the_sender_goes, 0, 3);
