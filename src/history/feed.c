@@ -269,10 +269,12 @@ feed_fresh(struct feed *f, const struct store_entry *e)
 {
 	int order = f->known ? position_compare(e->at, f->at) : 1;
 
-	/* Another message in the place of the last one: the stream is not the one it was. */
+	/* Another message in the place of the last one: it is the first of another stream. */
 	if (order == 0 && f->has_tail && e->tail != f->tail && !f->delivering) {
-		f->tail = e->tail;
 		feed_announce(f);
+		if (f->opens > 0)
+			feed_deliver(f, e);
+		feed_settle(f);
 	}
 	if (order <= 0)
 		return;
