@@ -1,6 +1,6 @@
 /*
- * Composing and reading presence deltas. The outer object is taken apart by hand, as a scan of the whole would count
- * the members of all metas against the limits of one value.
+ * Composing and reading presence deltas. The outer object is taken apart by hand, as a scan of the whole
+ * would count the members of all metas against the limits of one value.
  */
 #include "presence/delta.h"
 
@@ -16,12 +16,10 @@
 static int
 compare_keys(const void *a, const void *b)
 {
-	const struct presence_item *x = *(const struct presence_item *const *)a, *y = *(const struct presence_item *const *)b;
-	size_t			    n = x->key.n < y->key.n ? x->key.n : y->key.n;
-	int			    r = n > 0 ? memcmp(x->key.p, y->key.p, n) : 0;
+	const struct presence_item *x = *(const struct presence_item *const *)a;
+	const struct presence_item *y = *(const struct presence_item *const *)b;
+	int			    r = presence_text_compare(x->key, y->key);
 
-	if (r == 0)
-		r = (x->key.n > y->key.n) - (x->key.n < y->key.n);
 	/* They lie in one array: those of one key stay in order. */
 	return r != 0 ? r : (x > y) - (x < y);
 }
@@ -71,7 +69,8 @@ write_keys(struct buf *out, const struct shape *shape, const struct presence_ite
 }
 
 static void
-write_items(struct buf *out, const struct shape *shape, const struct presence_item *items, unsigned n, bool lingering)
+write_items(struct buf *out, const struct shape *shape, const struct presence_item *items, unsigned n,
+    bool lingering)
 {
 	autofree const struct presence_item **sorted = xmalloc((n + 1) * sizeof(const struct presence_item *));
 	unsigned m = 0;

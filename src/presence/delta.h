@@ -29,8 +29,8 @@ struct delta {
 /* Adds the text; the presences in any order. */
 void delta_write(struct buf *out, struct slice node, uint64_t epoch, const struct presence_delta *);
 /*
- * Reads one of any origin. 0; -EMSGSIZE; -EPROTONOSUPPORT for a newer version; -EBADMSG for anything else that is no
- * delta; then *why is static text for the log. delta_done() in either case.
+ * Reads one of any origin. 0; -EMSGSIZE; -EPROTONOSUPPORT for a newer version; -EBADMSG for anything else
+ * that is no delta; then *why is static text for the log. delta_done() in either case.
  */
 int delta_read(struct delta *, struct slice text, const char **why);
 void delta_done(struct delta *);

@@ -23,6 +23,12 @@ field_write_linger(struct buf *out, const struct presence_item *item)
 	buf_add_slice(out, item->ref);
 }
 
+static bool
+is_key(struct slice key)
+{
+	return key.n > 0 && key.n <= PRESENCE_MAX_KEY && utf8_valid(key);
+}
+
 /* Splits KEY/REF; a key may have slashes, a ref has none. */
 static bool
 split_field(struct slice field, struct presence_item *item)
@@ -33,7 +39,7 @@ split_field(struct slice field, struct presence_item *item)
 		return false;
 	item->key = slice(field.p, (size_t)(slash - field.p));
 	item->ref = slice_from(field, item->key.n + 1);
-	return item->key.n > 0 && item->key.n <= PRESENCE_MAX_KEY && presence_ref_is_valid(item->ref) && utf8_valid(item->key);
+	return is_key(item->key) && presence_ref_is_valid(item->ref);
 }
 
 /* The meta is whole, and says the ref that its field says. */

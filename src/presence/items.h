@@ -25,14 +25,16 @@ void presence_items_done(struct presence_items *);
 void presence_items_add(struct presence_items *, const struct presence_item *);
 /* Marks as lingering those whose refs are among the others. */
 void presence_items_linger(struct presence_items *, const struct presence_items *refs);
+/* <0, 0, >0: byte by byte, a shorter text before a longer one. */
+int presence_text_compare(struct slice, struct slice);
 /* By key, then by ref. */
 void presence_items_sort(struct presence_items *);
 
 /* A decimal number up to PRESENCE_MAX_NUMBER: 0, or -EINVAL. */
 int presence_number(struct slice text, uint64_t *);
 /*
- * The phx_ref of a meta, a JSON object that was scanned. Escapes are undone in scratch. 0, or -EINVAL where there is
- * none that may be one.
+ * The phx_ref of a meta, a JSON object that was scanned. Escapes are undone in scratch. 0, or -EINVAL where
+ * there is none that may be one.
  */
 int presence_find_ref(struct slice meta, char *scratch, size_t size, struct slice *ref);
 /* May be part of a field's name: not empty, not too long, no slash. */

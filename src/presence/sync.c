@@ -1,7 +1,7 @@
 /*
- * The sync's centre: which topics are looked at here, their channels on the bus, and the first read of all that the
- * nodes hold there. A topic is read when its subscription is acknowledged, the first time and after every loss of the
- * bus: so nothing that came before the subscription is missing, and nothing behind it.
+ * The sync's centre: which topics are looked at here, their channels on the bus, and the first read of all
+ * that the nodes hold there. A topic is read when its subscription is acknowledged, the first time and after
+ * every loss of the bus: so nothing that came before the subscription is missing, and nothing behind it.
  */
 #include "presence/sync.h"
 
@@ -33,7 +33,7 @@ struct watched {
 };
 
 struct ask *
-ask_new(struct presence_sync *s, void (*answered)(struct ask *, const struct redisReply *), struct slice topic, struct slice node)
+ask_new(struct presence_sync *s, ask_fn *answered, struct slice topic, struct slice node)
 {
 	struct ask *a = xmalloc(sizeof(*a) + topic.n + node.n);
 
@@ -79,8 +79,8 @@ ask_command(struct presence_sync *s, struct ask *a, const struct slice *argv, un
 }
 
 int
-ask_eval(struct presence_sync *s, struct ask *a, const struct redis_script *script, const struct slice *keys, unsigned n_keys,
-    const struct slice *args, unsigned n_args)
+ask_eval(struct presence_sync *s, struct ask *a, const struct redis_script *script, const struct slice *keys,
+    unsigned n_keys, const struct slice *args, unsigned n_args)
 {
 	int r;
 
@@ -149,7 +149,10 @@ sync_watches(const struct presence_sync *s, struct slice topic)
 	return w != NULL && w->wanted;
 }
 
-/* The states of those who wait go out with what we know. What was known once is kept until it can be read again. */
+/*
+ * The states of those who wait go out with what we know. What was known once is kept until it can be read
+ * again.
+ */
 static void
 load_failed(struct watched *w)
 {
@@ -273,12 +276,13 @@ static void
 delta_apply(struct watched *w, struct delta *d)
 {
 	struct presence_sync *s = w->sync;
+	const unsigned	      dropped = d->put.dropped + d->gone.dropped;
 
 	if (slice_eq(d->node, s->self))
 		return;
 	stats->presence_deltas_in_total++;
-	if (d->put.dropped + d->gone.dropped > 0)
-		log_peer(LOG_WARN_, NULL, "%u presences of %.*s in %.*s are too long, or too many: dropped", d->put.dropped + d->gone.dropped,
+	if (dropped > 0)
+		log_peer(LOG_WARN_, NULL, "%u presences of %.*s in %.*s are too long, or too many: dropped", dropped,
 		    SLICE_ARG(d->node), SLICE_ARG(w->topic));
 	tracker_delta(s->tracker, w->topic, d->node, d->epoch, &d->change);
 }
@@ -296,7 +300,8 @@ on_delta(void *arg, struct slice message)
 		delta_apply(w, &d);
 	} else {
 		stats->bus_malformed_total++;
-		log_peer(LOG_WARN_, NULL, "a message on the presence channel of %.*s is dropped: %s", SLICE_ARG(w->topic), why);
+		log_peer(LOG_WARN_, NULL, "a message on the presence channel of %.*s is dropped: %s",
+		    SLICE_ARG(w->topic), why);
 	}
 	delta_done(&d);
 }
@@ -469,7 +474,10 @@ presence_sync_on_down(struct presence_sync *s)
 	s->epoch = 0;
 }
 
-/* Each subscription's acknowledgement has its topic read; here are those that still had none when they were asked for. */
+/*
+ * Each subscription's acknowledgement has its topic read; here are those that still had none when they were
+ * asked for.
+ */
 void
 presence_sync_on_bus_up(struct presence_sync *s)
 {
@@ -477,8 +485,8 @@ presence_sync_on_bus_up(struct presence_sync *s)
 }
 
 /*
- * Our presences are gone from the tracker by now, and so are their hashes; what is left in spite of that is cleaned as
- * if we were dead.
+ * Our presences are gone from the tracker by now, and so are their hashes; what is left in spite of that is
+ * cleaned as if we were dead.
  */
 void
 presence_sync_leave(struct presence_sync *s)

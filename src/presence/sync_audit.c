@@ -1,6 +1,6 @@
 /*
- * The rolling audit: replica after replica is compared with what stands in Redis, so that what was lost without a word is
- * found though nothing else happens. It also keeps our hashes from expiring.
+ * The rolling audit: replica after replica is compared with what stands in Redis, so that what was lost
+ * without a word is found though nothing else happens. It also keeps our hashes from expiring.
  */
 #include "base/log.h"
 #include "presence/sync_internal.h"
@@ -12,9 +12,9 @@
 static bool
 answer_numbers(const struct redisReply *reply, uint64_t *epoch, uint64_t *version)
 {
-	if (reply->elements != 2)
+	if (reply->elements != 2 || presence_number(reply_text(reply->element[0]), epoch) < 0)
 		return false;
-	return presence_number(reply_text(reply->element[0]), epoch) == 0 && presence_number(reply_text(reply->element[1]), version) == 0;
+	return presence_number(reply_text(reply->element[1]), version) == 0;
 }
 
 static void
@@ -55,7 +55,10 @@ audit_own(struct presence_sync *s, struct slice topic)
 	ask_command(s, NULL, (struct slice[]){ SLICE("SADD"), buf_slice(&topics), topic }, 3);
 }
 
-/* More than we know: the tracker looks whether it still knows less. Less: Redis went back, or a stranger was there. */
+/*
+ * More than we know: the tracker looks whether it still knows less. Less: Redis went back, or a stranger was
+ * there.
+ */
 static void
 other_audited(struct ask *a, const struct redisReply *reply)
 {
@@ -90,7 +93,8 @@ audit_one(void *arg, struct slice topic, struct slice node, uint64_t epoch, uint
 	a->epoch = epoch;
 	a->version = version;
 	key_hash(s, &hash, topic, node);
-	if (ask_command(s, a, (struct slice[]){ SLICE("HMGET"), buf_slice(&hash), SLICE("@epoch"), SLICE("@version") }, 4) == 0)
+	if (ask_command(s, a, (struct slice[]){ SLICE("HMGET"), buf_slice(&hash), SLICE("@epoch"), SLICE("@version") },
+		4) == 0)
 		s->auditing++;
 }
 

@@ -1,6 +1,6 @@
 /*
- * What the files of the sync share: sync.c (interest, deltas), sync_write.c (our own presences), sync_read.c (those of
- * others), sync_nodes.c (what concerns a whole node), sync_audit.c and sync_list.c.
+ * What the files of the sync share: sync.c (interest, deltas), sync_write.c (our own presences), sync_read.c
+ * (those of others), sync_nodes.c (what concerns a whole node), sync_audit.c and sync_list.c.
  */
 #ifndef PRESENCE_SYNC_INTERNAL_H
 #define PRESENCE_SYNC_INTERNAL_H
@@ -60,11 +60,15 @@ struct presence_sync {
 	unsigned	 auditing;	/* in flight */
 };
 
+struct ask;
+/* NULL: the connection was lost. */
+typedef void ask_fn(struct ask *, const struct redisReply *);
+
 /* A command whose answer is awaited. It outlives the sync where need be: then it ends unheard. */
 struct ask {
 	struct list		 in_asks;
 	struct presence_sync	*sync;		/* NULL = gone */
-	void		       (*answered)(struct ask *, const struct redisReply *);
+	ask_fn			*answered;
 	void			*item;		/* whatever the command is for */
 	presence_list_fn	*list;		/* for sync_list.c */
 	void			*arg;
@@ -76,12 +80,11 @@ struct ask {
 };
 
 /* Copies topic and node. */
-struct ask *ask_new(struct presence_sync *, void (*answered)(struct ask *, const struct redisReply *), struct slice topic,
-    struct slice node);
+struct ask *ask_new(struct presence_sync *, ask_fn *, struct slice topic, struct slice node);
 /* Sends; -errno, and the ask is freed. A NULL ask: nobody waits for the answer. */
 int ask_command(struct presence_sync *, struct ask *, const struct slice *argv, unsigned argc);
-int ask_eval(struct presence_sync *, struct ask *, const struct redis_script *, const struct slice *keys, unsigned n_keys,
-    const struct slice *args, unsigned n_args);
+int ask_eval(struct presence_sync *, struct ask *, const struct redis_script *, const struct slice *keys,
+    unsigned n_keys, const struct slice *args, unsigned n_args);
 
 /* Names of keys, added to the buffer. */
 void key_set(const struct presence_sync *, struct buf *, struct slice topic);
@@ -135,7 +138,9 @@ void sync_audit_fire(struct timer *, uint64_t now);
 static inline struct slice
 reply_text(const struct redisReply *r)
 {
-	return r != NULL && (r->type == REDIS_REPLY_STRING || r->type == REDIS_REPLY_STATUS) ? slice(r->str, (size_t)r->len) : SLICE("");
+	if (r == NULL || (r->type != REDIS_REPLY_STRING && r->type != REDIS_REPLY_STATUS))
+		return SLICE("");
+	return slice(r->str, (size_t)r->len);
 }
 
 static inline bool

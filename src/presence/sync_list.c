@@ -1,5 +1,6 @@
 /*
- * The presences of a topic for somebody who does not look on: read from Redis and merged as clients would see them.
+ * The presences of a topic for somebody who does not look on: read from Redis and merged as clients would see
+ * them.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -9,7 +10,8 @@
 #include "wire/json.h"
 
 static void
-list_gather(struct presence_sync *s, struct presence_items *all, struct slice node, const struct redisReply *fields)
+list_gather(struct presence_sync *s, struct presence_items *all, struct slice node,
+    const struct redisReply *fields)
 {
 	struct hash_fields h;
 

@@ -1,10 +1,10 @@
 /*
  * What concerns a whole node: it came, came back, or died; its heartbeats and what they tell.
  *
- * A node that came (back), or some of whose heartbeats were lost, may hold presences in topics where nobody here knows of
- * it. It has a set of the topics where it does, node:NODE:topics, a superset of the truth at any time: that is walked,
- * and the topics that are watched here are read, of that node alone. So the cost goes with what the node holds, not with
- * what is watched. The same set tells what a dead one left behind.
+ * A node that came (back), or some of whose heartbeats were lost, may hold presences in topics where nobody
+ * here knows of it. It has a set of the topics where it does, node:NODE:topics, a superset of the truth at
+ * any time: that is walked, and the topics that are watched here are read, of that node alone. So the cost
+ * goes with what the node holds, not with what is watched. The same set tells what a dead one left behind.
  */
 #include <stdlib.h>
 
@@ -231,7 +231,8 @@ job_run(struct job *j)
 
 	a->item = j;
 	key_topics(s, &key, j->node);
-	if (ask_command(s, a, (struct slice[]){ SLICE("SSCAN"), buf_slice(&key), slice_str(j->cursor), SLICE("COUNT"), SLICE("100") }, 5) == 0) {
+	if (ask_command(s, a, (struct slice[]){ SLICE("SSCAN"), buf_slice(&key), slice_str(j->cursor), SLICE("COUNT"),
+		SLICE("100") }, 5) == 0) {
 		j->pending++;
 		return;
 	}
@@ -292,7 +293,9 @@ take_topic(struct slice *in, struct slice *topic, uint64_t *version, char *scrat
 	struct slice	token, number;
 	enum json_kind	type;
 
-	if (!json_take(in, '[') || json_take_value(in, &token, &type) < 0 || type != JSON_STRING || !json_take(in, ','))
+	if (!json_take(in, '[') || json_take_value(in, &token, &type) < 0 || type != JSON_STRING)
+		return false;
+	if (!json_take(in, ','))
 		return false;
 	if (json_take_value(in, &number, &type) < 0 || type != JSON_NUMBER || !json_take(in, ']'))
 		return false;

@@ -1,6 +1,7 @@
 /*
- * Reading what another node holds in one topic, after a gap or on suspicion. At most one such read is in flight, and one
- * more is remembered if it is asked for meanwhile: what came in between may not be in the answer.
+ * Reading what another node holds in one topic, after a gap or on suspicion. At most one such read is in
+ * flight, and one more is remembered if it is asked for meanwhile: what came in between may not be in the
+ * answer.
  */
 #include <stdlib.h>
 
@@ -37,7 +38,8 @@ read_get(struct presence_sync *s, struct slice topic, struct slice node)
 	struct replica_read *r = xmalloc(sizeof(*r) + topic.n + 1 + node.n), *there;
 
 	*r = (struct replica_read){
-		.topic = { r->text, topic.n }, .node = { r->text + topic.n + 1, node.n }, .name = { r->text, topic.n + 1 + node.n },
+		.topic = { r->text, topic.n }, .node = { r->text + topic.n + 1, node.n },
+		.name = { r->text, topic.n + 1 + node.n },
 	};
 	memcpy(r->text, topic.p, topic.n);
 	r->text[topic.n] = '\0';
@@ -84,8 +86,8 @@ sync_tell(struct presence_sync *s, struct slice topic, struct slice node, const 
 	stats->presence_reads_total++;
 	sync_fields(&h, reply);
 	if (h.items.dropped > 0)
-		log_peer(LOG_WARN_, NULL, "%u fields in the hash of node %.*s in %.*s are no presences: dropped", h.items.dropped,
-		    SLICE_ARG(node), SLICE_ARG(topic));
+		log_peer(LOG_WARN_, NULL, "%u fields in the hash of node %.*s in %.*s are no presences: dropped",
+		    h.items.dropped, SLICE_ARG(node), SLICE_ARG(topic));
 	if (hash_fields_end(&h) && !sync_is_past(s, node, h.epoch))
 		tracker_read(s->tracker, topic, node, h.epoch, h.version, h.items.items, h.items.n);
 	else

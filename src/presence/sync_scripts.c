@@ -4,12 +4,14 @@
 #include "presence/sync_scripts.h"
 
 /*
- * KEYS: our hash of the topic, the topic's set of nodes. ARGV: channel, delta's text, node, epoch, from, to, ms to
- * live, "1" if nothing is left, number of words to set, those (field, value, …), then the fields to delete.
+ * KEYS: our hash of the topic, the topic's set of nodes. ARGV: channel, delta's text, node, epoch, from, to,
+ * ms to live, "1" if nothing is left, number of words to set, those (field, value, …), then the fields to
+ * delete.
  *
- * Hash and delta never disagree: either both are there, or neither. A delta is written only on top of the very version
- * that it starts from ({"again", what is there}: the caller writes the whole), a whole in place of anything but a later epoch's
- * ("newer": our place is another's by now). An epoch in the future is no node's, and does not count.
+ * Hash and delta never disagree: either both are there, or neither. A delta is written only on top of the
+ * very version that it starts from ({"again", what is there}: the caller writes the whole), a whole in place
+ * of anything but a later epoch's ("newer": our place is another's by now). An epoch in the future is no
+ * node's, and does not count.
  */
 struct redis_script presence_write_script = {
 	.name = "presence write",
@@ -51,8 +53,8 @@ struct redis_script presence_write_script = {
 };
 
 /*
- * KEYS: the topic's set. Answers node, {field, value, …}, node, …: all replicas as of one moment. A node in the set
- * without a hash is taken out of it: its hash has expired, and if it lives, it writes both again.
+ * KEYS: the topic's set. Answers node, {field, value, …}, node, …: all replicas as of one moment. A node in
+ * the set without a hash is taken out of it: its hash has expired, and if it lives, it writes both again.
  */
 struct redis_script presence_read_script = {
 	.name = "presence read",
@@ -71,8 +73,8 @@ struct redis_script presence_read_script = {
 };
 
 /*
- * KEYS: our hash, the topic's set. ARGV: node, ms to live. Answers {epoch, version} of what is there; if it is there,
- * it and its mention in the set live on.
+ * KEYS: our hash, the topic's set. ARGV: node, ms to live. Answers {epoch, version} of what is there; if it
+ * is there, it and its mention in the set live on.
  */
 struct redis_script presence_refresh_script = {
 	.name = "presence refresh",
@@ -87,8 +89,8 @@ struct redis_script presence_refresh_script = {
 };
 
 /*
- * KEYS: a dead node's hash, the topic's set. ARGV: node, its epoch. "ok": nothing of that epoch or an earlier one is
- * left there; "newer": the node is back, and what is there is not touched.
+ * KEYS: a dead node's hash, the topic's set. ARGV: node, its epoch. "ok": nothing of that epoch or an earlier
+ * one is left there; "newer": the node is back, and what is there is not touched.
  */
 struct redis_script presence_clean_script = {
 	.name = "presence clean",

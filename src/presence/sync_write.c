@@ -1,10 +1,11 @@
 /*
- * What we hold ourselves, written to Redis. A write that fails is not repeated as it was: the whole topic is written
- * anew, at once if Redis has something else than we thought, a second later if it takes nothing, with our next place if
- * the connection was lost.
+ * What we hold ourselves, written to Redis. A write that fails is not repeated as it was: the whole topic is
+ * written anew, at once if Redis has something else than we thought, a second later if it takes nothing, with
+ * our next place if the connection was lost.
  *
- * The versions that others see are counted here: one for each write that was sent, always beyond any that was found in
- * our hashes, even if a stranger wrote it there. Of the tracker's deltas it only matters whether they start from 0.
+ * The versions that others see are counted here: one for each write that was sent, always beyond any that was
+ * found in our hashes, even if a stranger wrote it there. Of the tracker's deltas it only matters whether
+ * they start from 0.
  */
 #include <assert.h>
 #include <errno.h>
@@ -20,6 +21,8 @@
 #define RETRY_MS	1000
 #define BEATS		3	/* heartbeats that tell of a change */
 #define BEAT_TOPICS	1000	/* in one heartbeat */
+#define MAX_PUBLISHED	(256 * 1024)	/* bytes of a delta: longer ones hold up the heartbeats behind them */
+#define STEP		2	/* from one version to the next: the number between them is nobody's */
 #define MAX_SKIP	(UINT64_C(1) << 52)	/* a version beyond it is found by strangers alone: no room above it */
 #define SPARE_ROOM	(1024 * 1024)	/* kept between writes, at most */
 
@@ -124,7 +127,8 @@ words_add_number(struct words *w, uint64_t number)
 }
 
 static void
-words_add_field(struct words *w, const struct presence_item *item, void (*write)(struct buf *, const struct presence_item *))
+words_add_field(struct words *w, const struct presence_item *item,
+    void (*write)(struct buf *, const struct presence_item *))
 {
 	const size_t from = w->text.n;
 
@@ -193,6 +197,18 @@ words_add_gone(struct words *w, const struct presence_delta *d)
 			words_add_field(w, &d->put[i], field_write_linger);
 }
 
+/* A long change is not published as such: from a version that nobody has, it makes everybody read the hash. */
+static void
+own_compose_delta(struct presence_sync *s, const struct presence_delta *d)
+{
+	s->delta.n = 0;
+	delta_write(&s->delta, s->self, s->epoch, d);
+	if (s->delta.n <= MAX_PUBLISHED)
+		return;
+	s->delta.n = 0;
+	delta_write(&s->delta, s->self, s->epoch, &(struct presence_delta){ .from = d->to - 1, .to = d->to });
+}
+
 /* The arguments of presence_write_script, in s->words. */
 static void
 own_compose(struct presence_sync *s, const struct own *o, const struct presence_delta *d)
@@ -200,9 +216,9 @@ own_compose(struct presence_sync *s, const struct own *o, const struct presence_
 	struct words *w = &s->words;
 	char	     *room;
 
-	s->delta.n = w->text.n = 0;
+	w->text.n = 0;
 	w->n = 0;
-	delta_write(&s->delta, s->self, s->epoch, d);
+	own_compose_delta(s, d);
 	room = buf_room(&w->text, words_room(s, o, d));
 	key_channel(s, &w->text, o->topic);
 	words_add_text(w, 0);
@@ -244,7 +260,10 @@ sync_skip(struct presence_sync *s, uint64_t version)
 		s->version = version;
 }
 
-/* {"again", version}: there is something else than what we built on. Later writes from 0 have mended that already. */
+/*
+ * {"again", version}: there is something else than what we built on. Later writes from 0 have mended that
+ * already.
+ */
 static void
 own_is_else(struct presence_sync *s, struct own *o, uint64_t version, const struct redisReply *reply)
 {
@@ -305,12 +324,12 @@ own_try(struct presence_sync *s, struct own *o, const struct presence_delta *d)
 		o->listed = true;
 	}
 	numbered.from = d->from != 0 ? o->version : 0;
-	numbered.to = s->version + 1;
+	numbered.to = s->version + STEP;
 	r = own_send(s, o, &numbered);
 	words_shrink(s);
 	if (r < 0)
 		return r;
-	o->version = ++s->version;
+	o->version = s->version = numbered.to;
 	if (d->from == 0)
 		o->whole = o->version;
 	stats->presence_deltas_out_total++;
@@ -324,8 +343,8 @@ own_try(struct presence_sync *s, struct own *o, const struct presence_delta *d)
 }
 
 /*
- * A change of what could not be written, or not yet, waits until the whole is written. Without a connection there is
- * nothing to repeat: our next place has everything written.
+ * A change of what could not be written, or not yet, waits until the whole is written. Without a connection
+ * there is nothing to repeat: our next place has everything written.
  */
 static void
 own_write(struct presence_sync *s, struct own *o, const struct presence_delta *d)

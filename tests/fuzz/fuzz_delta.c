@@ -1,6 +1,6 @@
 /*
- * Presence deltas: what is taken is within the limits, and what is written of it reads as the same. The same bytes as a
- * hash, too: a line is a field, the next one its value.
+ * Presence deltas: what is taken is within the limits, and what is written of it reads as the same. The same
+ * bytes as a hash, too: a line is a field, the next one its value.
  */
 #include <assert.h>
 

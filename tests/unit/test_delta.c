@@ -1,6 +1,6 @@
 /*
- * Presence deltas and the fields of a replica's hash: what is written is read again, and what strangers write is
- * refused or left out.
+ * Presence deltas and the fields of a replica's hash: what is written is read again, and what strangers write
+ * is refused or left out.
  */
 #include <check.h>
 #include <errno.h>
@@ -32,7 +32,8 @@ check_again(struct slice text)
 }
 
 static const struct presence_item put[] = {
-	ITEM("b", "r1"), ITEM("a", "r2"), { SLICE_INIT("b"), SLICE_INIT("r3"), SLICE_INIT("{\"x\":[1],\"phx_ref\":\"r3\"}"), true },
+	ITEM("b", "r1"), ITEM("a", "r2"),
+	{ SLICE_INIT("b"), SLICE_INIT("r3"), SLICE_INIT("{\"x\":[1],\"phx_ref\":\"r3\"}"), true },
 };
 static const struct presence_item gone[] = { { .key = SLICE_INIT("q\"\n"), .ref = SLICE_INIT("r9") } };
 
@@ -258,7 +259,9 @@ END_TEST
 
 START_TEST(sorts)
 {
-	const struct presence_item some[] = { ITEM("b", "2"), ITEM("a", "9"), ITEM("b", "1"), ITEM("ab", "0"), ITEM("a", "8") };
+	const struct presence_item some[] = {
+		ITEM("b", "2"), ITEM("a", "9"), ITEM("b", "1"), ITEM("ab", "0"), ITEM("a", "8"),
+	};
 	struct presence_items	   a = { 0 };
 	char			   order[32] = "";
 

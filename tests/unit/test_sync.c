@@ -1,6 +1,7 @@
 /*
- * Presence over a real Redis: whole nodes (membership, tracker, sync, clients) in one process and on one loop. Whatever
- * Redis or a stranger does, every client shows in the end what the nodes hold, and no more leaves than there were.
+ * Presence over a real Redis: whole nodes (membership, tracker, sync, clients) in one process and on one
+ * loop. Whatever Redis or a stranger does, every client shows in the end what the nodes hold, and no more
+ * leaves than there were.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -578,14 +579,16 @@ START_TEST(a_death)
 	ck_assert_int_eq(with_redis_int("DBSIZE"), keys);
 	ck_assert_int_eq(with_redis_int("SCARD roost:presence:{t}"), 2);
 	ck_assert_int_eq(with_redis_int("HLEN roost:presence:{t}:a"), 3);
-	ck_assert_int_eq(with_redis_int("EXISTS roost:presence:{only c} roost:presence:{only c}:c roost:node:c:topics"), 0);
+	ck_assert_int_eq(with_redis_int("EXISTS roost:presence:{only c} roost:presence:{only c}:c roost:node:c:topics"),
+	    0);
 }
 END_TEST
 
 static bool
 past_is_gone(void *arg)
 {
-	return with_redis_int("EXISTS roost:presence:{t}:c roost:presence:{gone}:c roost:presence:{gone} roost:node:c:topics") == 0;
+	return with_redis_int("EXISTS roost:presence:{t}:c roost:presence:{gone}:c roost:presence:{gone} "
+	    "roost:node:c:topics") == 0;
 }
 
 START_TEST(a_restart_under_the_same_id)
@@ -610,7 +613,8 @@ END_TEST
 static bool
 keys_are_gone(void *arg)
 {
-	return with_redis_int("EXISTS roost:presence:{t}:a roost:node:a:topics roost:presence:{u}:a roost:presence:{u}") == 0;
+	return with_redis_int("EXISTS roost:presence:{t}:a roost:node:a:topics roost:presence:{u}:a "
+	    "roost:presence:{u}") == 0;
 }
 
 static void
@@ -671,7 +675,10 @@ START_TEST(a_killed_redis)
 }
 END_TEST
 
-/* The same Redis, but our commands were cut off: what was emptied meanwhile is told, with nothing else happening there. */
+/*
+ * The same Redis, but our commands were cut off: what was emptied meanwhile is told, with nothing else
+ * happening there.
+ */
 START_TEST(emptied_while_cut_off)
 {
 	struct viewer *v[2];
@@ -745,6 +752,30 @@ START_TEST(a_hash_that_is_none)
 }
 END_TEST
 
+/* A change that is too long for the bus: the others are told that there is one, and read it. */
+START_TEST(a_long_change)
+{
+	struct viewer *v[2];
+	char	       key[16], meta[640];
+	uint64_t       reads;
+
+	start_pair(v);
+	memset(meta, 'x', sizeof(meta));
+	memcpy(meta, "{\"n\":\"", 6);
+	memcpy(meta + sizeof(meta) - 3, "\"}", 3);
+	reads = stats->presence_reads_total;
+	for (int i = 0; i < 1000; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		ck_assert_int_eq(tracker_track(v[0]->member, slice_str(key), slice_str(meta)), 0);
+	}
+	until_shown("t", 2 + 1000);
+	ck_assert_uint_eq(stats->presence_reads_total, reads + 1);
+	untrack(v[0], "k0");
+	until_shown("t", 2 + 999);
+	ck_assert_uint_eq(stats->presence_reads_total, reads + 1);
+}
+END_TEST
+
 /* A stranger's hash, in b's name, of which b has no idea. */
 START_TEST(a_huge_hash)
 {
@@ -754,14 +785,16 @@ START_TEST(a_huge_hash)
 	start_nodes(2);
 	do_words(3, (const char *[]){ "EVAL",
 	    "local function put(i, x)\n"
-	    "	redis.call('HSET', 'roost:presence:{big}:b', 'k' .. i .. '/r' .. i, '{\"phx_ref\":\"r' .. i .. '\",\"x\":\"' .. x .. '\"}')\n"
+	    "	local meta = '{\"phx_ref\":\"r' .. i .. '\",\"x\":\"' .. x .. '\"}'\n"
+	    "	redis.call('HSET', 'roost:presence:{big}:b', 'k' .. i .. '/r' .. i, meta)\n"
 	    "end\n"
 	    "for i = 1, 100000 do put(i, '') end\n"
 	    "put(0, string.rep('x', 10000000))\n"
 	    "redis.call('SADD', 'roost:presence:{big}', 'b')\n", "0" });
 	let_pass(TIMEOUT_MS);
 	until(all_meet, NULL);
-	with_redis_do("HSET roost:presence:{big}:b @version 3 @epoch %llu", (unsigned long long)cluster_epoch(nodes[1].cluster));
+	with_redis_do("HSET roost:presence:{big}:b @version 3 @epoch %llu",
+	    (unsigned long long)cluster_epoch(nodes[1].cluster));
 	before = clock_ms();
 	v = look(&nodes[0], "big");
 	for (int i = 0; tracker_count(nodes[0].tracker, SLICE("big")) == 0 && i < 500; i++)
@@ -960,7 +993,8 @@ START_TEST(an_outdated_owner_is_fenced)
 	track(v, "u");
 	until_shown("t", 1);
 	let_pass(20);
-	with_redis_do("HSET roost:presence:{t}:a @epoch %llu @version 1", (unsigned long long)cluster_epoch(nodes[0].cluster) + 1);
+	with_redis_do("HSET roost:presence:{t}:a @epoch %llu @version 1",
+	    (unsigned long long)cluster_epoch(nodes[0].cluster) + 1);
 	track(v, "x");
 	until_shown("t", 2);
 	let_pass(20);
@@ -999,6 +1033,7 @@ sync_suite(void)
 	tcase_add_test(tc, emptied_while_cut_off);
 	tcase_add_loop_test(tc, a_hash_that_a_stranger_changed, 0, N(strange));
 	tcase_add_test(tc, a_hash_that_is_none);
+	tcase_add_test(tc, a_long_change);
 	tcase_add_test(tc, a_huge_hash);
 	tcase_add_test(tc, garbage_on_the_bus);
 	tcase_add_test(tc, many_topics);
