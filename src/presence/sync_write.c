@@ -36,7 +36,8 @@ struct own {
 	unsigned	 beats;		/* that are still to tell of it */
 	bool		 empty;		/* the tracker holds nothing there */
 	bool		 listed;	/* it is in our set of topics, and its hash may be there */
-	bool		 stale;		/* the same, of an earlier place */
+	bool		 stale;		/* something of an earlier place may be there */
+	unsigned	 unanswered;	/* writes */
 	struct slice	 topic;
 	char		 text[];
 };
@@ -78,7 +79,9 @@ own_free(struct presence_sync *s, struct own *o)
 static void
 own_settle(struct presence_sync *s, struct own *o)
 {
-	if (o->empty && !o->listed && !o->stale && list_empty(&o->in_changed) && list_empty(&o->in_retry))
+	if (!o->empty || o->listed || o->stale || o->unanswered > 0)
+		return;
+	if (list_empty(&o->in_changed) && list_empty(&o->in_retry))
 		own_free(s, o);
 }
 
@@ -277,19 +280,29 @@ own_is_else(struct presence_sync *s, struct own *o, uint64_t version, const stru
 }
 
 static void
-own_answered(struct ask *a, const struct redisReply *reply)
+own_take_answer(struct presence_sync *s, struct own *o, const struct ask *a, const struct redisReply *reply)
 {
-	struct presence_sync *s = a->sync;
-	struct own	     *o = map_get(&s->own, a->topic);
-
-	if (o == NULL || reply == NULL || a->epoch != s->epoch)
-		return;
 	if (reply->type == REDIS_REPLY_ERROR) {
 		sync_log_error("writing the presences", a->topic, reply);
 		own_retry_later(s, o);
 	} else if (reply_is_array(reply)) {
 		own_is_else(s, o, a->version, reply);
 	}
+}
+
+/* Without an answer it is not known what is there now. */
+static void
+own_answered(struct ask *a, const struct redisReply *reply)
+{
+	struct presence_sync *s = a->sync;
+	struct own	     *o = a->item;
+
+	if (reply == NULL)
+		o->stale = true;
+	else if (a->epoch == s->epoch)
+		own_take_answer(s, o, a, reply);
+	o->unanswered--;
+	own_settle(s, o);
 }
 
 static int
@@ -305,6 +318,7 @@ own_send(struct presence_sync *s, struct own *o, const struct presence_delta *d)
 	keys[1] = buf_slice(&set);
 	own_compose(s, o, d);
 	a = ask_new(s, own_answered, o->topic, SLICE(""));
+	a->item = o;
 	a->version = d->to;
 	a->epoch = s->epoch;
 	return ask_eval(s, a, &presence_write_script, keys, 2, s->words.v, s->words.n);
@@ -329,6 +343,7 @@ own_try(struct presence_sync *s, struct own *o, const struct presence_delta *d)
 	words_shrink(s);
 	if (r < 0)
 		return r;
+	o->unanswered++;
 	o->version = s->version = numbered.to;
 	if (d->from == 0)
 		o->whole = o->version;
@@ -353,6 +368,9 @@ own_write(struct presence_sync *s, struct own *o, const struct presence_delta *d
 
 	if (d->from == 0 || (o->version != 0 && list_empty(&o->in_retry)))
 		r = own_try(s, o, d);
+	if (r == -ENOBUFS)
+		log_peer(LOG_WARN_, NULL, "the presences of %.*s do not fit into what may wait for Redis; trying on",
+		    SLICE_ARG(o->topic));
 	if (r < 0 && r != -ENOTCONN)
 		own_retry_later(s, o);
 	else if (d->from == 0)
