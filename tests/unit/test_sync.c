@@ -694,6 +694,31 @@ START_TEST(emptied_while_cut_off)
 }
 END_TEST
 
+static bool
+ghost_is_gone(void *arg)
+{
+	return with_redis_int("EXISTS roost:presence:{ghost}:a roost:presence:{ghost} roost:node:a:topics") == 0;
+}
+
+/* A write that was on its way when the connection ended, of a topic that nobody here knows any more. */
+START_TEST(emptied_without_an_answer)
+{
+	const struct presence_item item = { SLICE("u"), SLICE("r"), SLICE("{\"phx_ref\":\"r\"}"), false };
+	struct node		  *n = &nodes[0];
+	uint64_t		   epoch;
+
+	start_nodes(1);
+	epoch = cluster_epoch(n->cluster);
+	presence_sync_ops.write(n->sync, SLICE("ghost"), &(struct presence_delta){ .to = 1, .put = &item, .n_put = 1 });
+	until(is_written, "roost:presence:{ghost}:a");
+	presence_sync_ops.write(n->sync, SLICE("ghost"),
+	    &(struct presence_delta){ .from = 1, .to = 2, .gone = &item, .n_gone = 1, .empty = true });
+	redis_bounce(n->redis, "test");
+	until(ghost_is_gone, NULL);
+	ck_assert_uint_eq(cluster_epoch(n->cluster), epoch);
+}
+END_TEST
+
 static void
 do_words(int n, const char **words)
 {
@@ -1031,6 +1056,7 @@ sync_suite(void)
 	tcase_add_test(tc, an_orderly_leave);
 	tcase_add_test(tc, a_killed_redis);
 	tcase_add_test(tc, emptied_while_cut_off);
+	tcase_add_test(tc, emptied_without_an_answer);
 	tcase_add_loop_test(tc, a_hash_that_a_stranger_changed, 0, N(strange));
 	tcase_add_test(tc, a_hash_that_is_none);
 	tcase_add_test(tc, a_long_change);
