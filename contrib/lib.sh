@@ -33,7 +33,7 @@ install() {
 
 install_build_tools() {
 	install build-essential autoconf automake pkg-config libevent-dev libjson-c-dev libjwt-dev libssl-dev zlib1g-dev \
-		libconfuse-dev libhiredis-dev
+		libconfuse-dev libhiredis-dev libcurl4-openssl-dev
 }
 
 # Node 18 or later with npm: the one on PATH, or Debian's.

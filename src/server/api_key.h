@@ -8,8 +8,6 @@
 
 #include "base/slice.h"
 
-#define API_DEV_KEY	"roost-dev-key"	/* with --dev, where none is configured */
-
 struct api_key {
 	bool	set;		/* false: nothing is let in */
 	uint8_t	digest[32];

@@ -8,6 +8,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "auth/dev.h"
 #include "auth/token.h"
 #include "base/clock.h"
 #include "base/log.h"

@@ -14,6 +14,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "auth/dev.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"

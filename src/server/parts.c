@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/dev.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "session/classes.h"
@@ -85,7 +86,7 @@ parts_api_key(struct parts *p, const struct config *c, char **why)
 	if (is_set(c->admin_key_file))
 		return api_key_read(&p->api_key, c->admin_key_file, why) == 0;
 	if (c->dev)
-		api_key_set(&p->api_key, SLICE(API_DEV_KEY));
+		api_key_set(&p->api_key, SLICE(DEV_API_KEY));
 	return true;
 }
 

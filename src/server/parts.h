@@ -13,8 +13,6 @@
 #include "server/pages.h"
 #include "session/routes.h"
 
-#define DEV_SECRET	"roost-dev-secret"	/* the HMAC secret of --dev when no key is configured */
-
 struct parts {
 	struct auth		*auth;		/* NULL = no key is configured */
 	struct origins		*origins;	/* NULL = any */

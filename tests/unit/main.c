@@ -10,6 +10,7 @@
 
 #define SUITES(X) \
 	X(addr) \
+	X(api_key) \
 	X(auth) \
 	X(b64) \
 	X(batch) \
@@ -70,6 +71,7 @@
 	X(stats) \
 	X(store) \
 	X(stream) \
+	X(table) \
 	X(sync) \
 	X(tls) \
 	X(token) \
@@ -81,6 +83,7 @@
 	X(uuid) \
 	X(websocket) \
 	X(wheel) \
+	X(words) \
 	X(ws) \
 	X(ws_handshake)
 

@@ -166,6 +166,33 @@ START_TEST(path_matches)
 }
 END_TEST
 
+static const struct {
+	const char  *segment;
+	int	     result;
+	struct slice text;
+} segments[] = {
+	{ "", 0, SLICE("") },
+	{ "room:a", 0, SLICE("room:a") },
+	{ "room%3Aa%2fb%5C", 0, SLICE("room:a/b\\") },
+	{ "a+b%20", 0, SLICE("a+b ") },
+	{ "%C3%A9%00", 0, SLICE("\xc3\xa9\0") },
+	{ "%", -EINVAL, SLICE("") },
+	{ "a%2", -EINVAL, SLICE("") },
+	{ "%zz", -EINVAL, SLICE("") },
+	{ "%ff", -EINVAL, SLICE("") },
+};
+
+START_TEST(decodes_a_segment)
+{
+	autobuf struct buf out = { 0 };
+
+	buf_add_str(&out, "rubbish");
+	ck_assert_int_eq(url_decode_segment(slice_str(segments[_i].segment), &out), segments[_i].result);
+	if (segments[_i].result == 0)
+		ck_assert(slice_eq(buf_slice(&out), segments[_i].text));
+}
+END_TEST
+
 Suite *
 url_suite(void)
 {
@@ -177,6 +204,7 @@ url_suite(void)
 	LOOP(tc, params_are_walked, walks);
 	tcase_add_test(tc, walk_goes_on_behind_a_bad_pair);
 	LOOP(tc, path_is_decoded, paths);
+	LOOP(tc, decodes_a_segment, segments);
 	LOOP(tc, path_matches, matches);
 	suite_add_tcase(s, tc);
 	return s;
