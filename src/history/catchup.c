@@ -245,7 +245,7 @@ catchup_give_kept(struct hub *hub, struct subscriber *who, const struct store_en
 {
 	autobuf struct buf payload = { 0 };
 
-	history_add_id(&payload, e);
+	history_add_entry_id(&payload, e);
 	catchup_give(hub, who, e->event, buf_slice(&payload));
 }
 

@@ -180,7 +180,7 @@ feed_tell(struct feed *f, const struct store_entry *e, const struct subscriber *
 
 	if (t == NULL)
 		return;
-	history_add_id(&payload, e);
+	history_add_entry_id(&payload, e);
 	m = (struct message){
 		.kind = MESSAGE_BROADCAST, .topic_token = t->token, .event = e->event, .payload = buf_slice(&payload),
 	};

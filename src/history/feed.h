@@ -124,7 +124,7 @@ struct kept_message *kept_message_ref(struct kept_message *);
 struct kept_message *kept_message_unref(struct kept_message *);
 size_t kept_message_size(const struct kept_message *);
 /* The payload as it is delivered: with its id as last member. */
-void history_add_id(struct buf *out, const struct store_entry *);
+void history_add_entry_id(struct buf *out, const struct store_entry *);
 
 /* feed.c */
 struct feed *feed_new(struct history *, struct slice topic, const struct history_limits *);

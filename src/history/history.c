@@ -30,7 +30,7 @@ history_deliver_loose(struct history *h, struct slice topic, const struct store_
 
 	if (hub_topic(&h->pubsub->hub, topic) == NULL)
 		return;
-	history_add_id(&payload, e);
+	history_add_entry_id(&payload, e);
 	pubsub_receive(h->pubsub, topic, e->event, buf_slice(&payload), false, NULL);
 }
 
@@ -300,20 +300,23 @@ kept_message_size(const struct kept_message *k)
 }
 
 void
-history_add_id(struct buf *out, const struct store_entry *e)
+history_add_id(struct buf *out, struct slice object, struct slice id)
 {
-	struct slice text = e->payload;
-	size_t	     brace = text.n, last;
-	char	     id[UUID_LEN + 1];
-	bool	     is_empty;
+	size_t brace = object.n, last;
 
-	while (brace > 0 && text.p[brace - 1] != '}')
+	while (brace > 0 && object.p[brace - 1] != '}')
 		brace--;
 	last = brace > 0 ? brace - 1 : 0;
-	while (last > 0 && strchr(" \t\r\n", text.p[last - 1]) != NULL)
+	while (last > 0 && strchr(" \t\r\n", object.p[last - 1]) != NULL)
 		last--;
-	/* What stands there is the store's word: an object. */
-	buf_add(out, text.p, brace > 0 ? brace - 1 : 0);
-	is_empty = last == 0 || text.p[last - 1] == '{';
-	buf_addf(out, "%s\"id\":\"%s\"}", is_empty ? "" : ",", uuid_from_position(e->at, e->tail, id));
+	buf_add(out, object.p, brace > 0 ? brace - 1 : 0);
+	buf_addf(out, "%s\"id\":\"%.*s\"}", last == 0 || object.p[last - 1] == '{' ? "" : ",", SLICE_ARG(id));
+}
+
+void
+history_add_entry_id(struct buf *out, const struct store_entry *e)
+{
+	char id[UUID_LEN + 1];
+
+	history_add_id(out, e->payload, slice_str(uuid_from_position(e->at, e->tail, id)));
 }

@@ -72,6 +72,8 @@ void catchup_cancel(struct catchup *);
 int history_page(struct history *, struct slice topic, const struct history_limits *, bool forward, struct slice id, unsigned limit,
     history_page_fn *, void *arg);
 
+/* The object with the member "id" behind its own; its bytes are not touched otherwise. */
+void history_add_id(struct buf *out, struct slice object, struct slice id);
 /*
  * Messages may have been missed in all topics: each feed reads what follows its position, and delivers it in order;
  * where the stream no longer reaches back to it, its subscribers get `system` {"status":"resync","recovered":false}.

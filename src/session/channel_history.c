@@ -94,18 +94,6 @@ channel_history_end(struct channel *ch)
 
 /* Posting. */
 
-/* The object with one more member, "id". */
-static void
-add_id(struct buf *out, struct slice object, struct slice id)
-{
-	size_t n = object.n - 1;
-
-	while (strchr(" \t\r\n", object.p[n - 1]) != NULL)
-		n--;
-	buf_add(out, object.p, n);
-	buf_addf(out, "%s\"id\":\"%.*s\"}", object.p[n - 1] == '{' ? "" : ",", SLICE_ARG(id));
-}
-
 static void
 reply_unavailable(struct channel_ref *ref)
 {
@@ -123,7 +111,7 @@ post_said(void *arg, int error, struct slice id, uint64_t retry_ms)
 	if (a == NULL)
 		return;
 	if (error == 0) {
-		add_id(&response, slice(a->response, a->n), id);
+		history_add_id(&response, slice(a->response, a->n), id);
 		channel_ref_reply(a->ref, true, channel_json(buf_slice(&response)));
 	} else if (error == -EAGAIN)
 		channel_ref_reply(a->ref, false, dispatch_rate_limit(text, retry_ms));

@@ -70,7 +70,7 @@ describe("the command line", { concurrency: false }, () => {
 	complains(78, undefined, "-l", "127.0.0.1:4000", "-l", "127.0.0.1:4000");
 	complains(78, "-w: server.workers = 2 needs a broker to join the workers: set redis.url, or use one worker", "-w", "2");
 	complains(78, undefined, "-w", "0");
-	complains(78, "-r: redis.url: expected redis://, rediss:// or unix:", "-r", "127.0.0.1");
+	complains(78, "-r: redis.url: expected redis://HOST, rediss://HOST or unix:/PATH", "-r", "127.0.0.1");
 	complains(78, undefined, "--dev", "-l", "0.0.0.0:4000");
 	complains(78, undefined, "--tls-cert", "x");
 	complains(78, undefined, "--tls-key", "x");

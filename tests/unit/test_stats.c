@@ -65,10 +65,30 @@ START_TEST(names_follow_the_rules)
 		size_t n = strlen(rows[i].name);
 		bool   total = n > 6 && strcmp(rows[i].name + n - 6, "_total") == 0;
 
-		ck_assert_str_eq(rows[i].type, total ? "counter" : "gauge");
+		if (total)
+			ck_assert_str_eq(rows[i].type, "counter");
+		else
+			ck_assert(strcmp(rows[i].type, "gauge") == 0 || strcmp(rows[i].type, "level") == 0);
 		ck_assert_uint_eq(strspn(rows[i].name, "abcdefghijklmnopqrstuvwxyz_0123456789"), n);
 		ck_assert_ptr_null(strpbrk(rows[i].help, "\\\n"));
 	}
+}
+END_TEST
+
+START_TEST(workers_are_added_up)
+{
+	struct stats	   sum = { 0 }, a = { .channels = 3, .joins_total = 5, .loop_lag_ms = 9 };
+	struct stats	   b = { .channels = 4, .joins_total = 6, .loop_lag_ms = 2 };
+	autobuf struct buf out = { 0 };
+
+	stats_merge(&sum, &a);
+	stats_merge(&sum, &b);
+	ck_assert_uint_eq(sum.channels, 7);
+	ck_assert_uint_eq(sum.joins_total, 11);
+	ck_assert_uint_eq(sum.loop_lag_ms, 9);
+	stats_expose(&sum, &out);
+	buf_add_char(&out, '\0');
+	ck_assert_ptr_nonnull(strstr(out.p, "# TYPE roost_loop_lag_ms gauge\nroost_loop_lag_ms 9\n"));
 }
 END_TEST
 
@@ -82,6 +102,7 @@ stats_suite(void)
 	tcase_add_test(tc, exposes_all);
 	tcase_add_test(tc, adds_to_what_is_there);
 	tcase_add_test(tc, names_follow_the_rules);
+	tcase_add_test(tc, workers_are_added_up);
 	suite_add_tcase(s, tc);
 	return s;
 }
