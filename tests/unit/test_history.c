@@ -213,7 +213,7 @@ START_TEST(the_id_is_added)
 	struct store_entry e = { .at = { 10, 1 }, .tail = 5, .payload = slice_str(rows[_i].payload) };
 	autobuf struct buf out = { 0 };
 
-	history_add_id(&out, &e);
+	history_add_entry_id(&out, &e);
 	ck_assert(slice_starts(buf_slice(&out), slice(rows[_i].delivered, n)));
 	ck_assert(slice_is(slice_from(buf_slice(&out), n), "\"id\":\"00000000-000a-7000-8000-040000000005\"}"));
 }
