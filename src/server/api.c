@@ -64,7 +64,7 @@ static const struct api_path *
 path_find(struct slice path, struct slice *name)
 {
 	*name = SLICE("");
-	if (path.n <= strlen("/api/"))
+	if (path.n <= strlen("/api/") || path.p[path.n - 1] == '/')
 		return NULL;
 	path = slice_from(path, strlen("/api/"));
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
