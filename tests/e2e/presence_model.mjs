@@ -1,18 +1,25 @@
 // Clients as people have them: the stock phoenix client with its Presence object. Each remembers all that it was told, and
 // watches that it makes sense: a ref comes once and goes once, and never goes before it came.
 
+import { after } from "node:test";
 import { Presence, Socket } from "phoenix18";
 import WebSocket from "ws";
 import { PATIENCE, mint, waitFor, within } from "./harness.mjs";
+
+// Those that a failed test has left behind would keep us.
+const connected = new Set();
+
+after(() => connected.forEach((member) => member.disconnect()));
 
 export class Member {
 	/*
 	 *   at      a daemon, or a socket's URL
 	 *   status  as which it appears
-	 *   params  of the join, besides
+	 *   params  of the join, besides; or a function that gives them
+	 *   reconnect, heartbeat  as a client in the wild, or one that stays where it is put
 	 *   patience  for the answer to pushes
 	 */
-	constructor(at, topic, { user = "u1", status = "online", params = {}, reconnect = false, patience = PATIENCE } = {}) {
+	constructor(at, topic, { user = "u1", status = "online", params = {}, reconnect = false, heartbeat = 30_000, patience = PATIENCE } = {}) {
 		this.user = user;
 		this.topic = topic;
 		this.got = [];		// [event, payload] but for replies, presence included
@@ -25,13 +32,13 @@ export class Member {
 		this.socket = new Socket(at.socketUrl ?? at, {
 			transport: WebSocket,
 			params: () => ({ token: mint({ user_id: user }) }),
-			heartbeatIntervalMs: 2000,
+			heartbeatIntervalMs: heartbeat,
 			reconnectAfterMs: () => reconnect ? 50 + Math.random() * 200 : 3_600_000,
 			rejoinAfterMs: () => reconnect ? 50 + Math.random() * 200 : 3_600_000,
 			timeout: patience,
 		});
 		this.socket.onClose(() => { this.closed++; this.shown = null; });
-		this.channel = this.socket.channel(topic, () => ({ status: this.status, ...params }));
+		this.channel = this.socket.channel(topic, () => ({ status: this.status, ...(typeof params === "function" ? params() : params) }));
 		this.presence = new Presence(this.channel);
 		this.channel.onMessage = (event, payload) => this.take(event, payload);
 	}
@@ -45,6 +52,7 @@ export class Member {
 
 	/* What the join was answered. */
 	async join() {
+		connected.add(this);
 		this.socket.connect();
 		this.shown = null;
 		this.answer = await this.ok(this.channel.join(this.patience), `${this.user} to join ${this.topic}`);
@@ -83,6 +91,7 @@ export class Member {
 	}
 
 	disconnect() {
+		connected.delete(this);
 		this.in = false;
 		this.socket.disconnect();
 		this.channel.rejoinTimer.reset();
