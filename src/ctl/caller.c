@@ -62,7 +62,8 @@ header_lines(const struct caller *c, const char *body)
 
 /* No proxy stands between us and our own server, and it sends nobody elsewhere. */
 static void
-set_options(CURL *curl, const char *url, const char *method, const char *body, struct curl_slist *headers, struct answer *a)
+set_options(CURL *curl, const char *url, const char *method, const char *body, struct curl_slist *headers,
+    struct answer *a)
 {
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -88,7 +89,8 @@ answer_read(struct answer *a)
 }
 
 int
-caller_call(const struct caller *c, const char *method, const char *path, const char *body, struct answer *a, char **why)
+caller_call(const struct caller *c, const char *method, const char *path, const char *body, struct answer *a,
+    char **why)
 {
 	CURL		  *curl __attribute__((cleanup(curl_autofree))) = curl_easy_init();
 	struct curl_slist *headers __attribute__((cleanup(slist_autofree))) = header_lines(c, body);

@@ -24,7 +24,8 @@ struct answer {
  * `path` is "/api/…", `body` JSON or NULL. 0, or -1 with *why (caller frees) where nobody answers. answer_done() in
  * either case.
  */
-int caller_call(const struct caller *, const char *method, const char *path, const char *body, struct answer *, char **why);
+int caller_call(const struct caller *, const char *method, const char *path, const char *body,
+    struct answer *, char **why);
 void answer_done(struct answer *);
 /* A member of an object as text, JSON but for strings; borrowed from it; NULL if it is not there, or null. */
 const char *answer_text(struct json_object *object, const char *name);

@@ -141,7 +141,8 @@ print_objects(struct json_object *array, size_t n, const struct table_column *co
 
 /* Asks, and prints an array of the answer. */
 static int
-show_array(const struct ctl *ctl, const char *path, const char *name, const struct table_column *columns, unsigned n_columns)
+show_array(const struct ctl *ctl, const char *path, const char *name, const struct table_column *columns,
+    unsigned n_columns)
 {
 	struct answer	    a __attribute__((cleanup(answer_done)));
 	struct json_object *array;
@@ -208,7 +209,8 @@ static int
 run_topics(struct ctl *ctl)
 {
 	static const struct table_column columns[] = {
-		{ "TOPIC", "name", false }, { "TYPE", "type", false }, { "MEMBERS", "memberCount", true }, { "NODES", "nodes", true },
+		{ "TOPIC", "name", false }, { "TYPE", "type", false }, { "MEMBERS", "memberCount", true },
+		{ "NODES", "nodes", true },
 	};
 	struct json_object *all = json_object_new_object(), *topics = json_object_new_array();
 	char		   *cursor = xstrdup("");
@@ -244,6 +246,15 @@ add_presences(struct table *t, const char *key, struct json_object *entry)
 	}
 }
 
+static void
+add_all_presences(struct table *t, struct json_object *presences)
+{
+	struct json_object_iterator at = json_object_iter_begin(presences), end = json_object_iter_end(presences);
+
+	for (; !json_object_iter_equal(&at, &end); json_object_iter_next(&at))
+		add_presences(t, json_object_iter_peek_name(&at), json_object_iter_peek_value(&at));
+}
+
 static int
 run_presence(struct ctl *ctl)
 {
@@ -263,10 +274,8 @@ run_presence(struct ctl *ctl)
 		return 0;
 	}
 	table_init(&t, columns, COUNT(columns));
-	if (json_object_object_get_ex(a.json, "presences", &presences)) {
-		json_object_object_foreach(presences, key, entry)
-			add_presences(&t, key, entry);
-	}
+	if (json_object_object_get_ex(a.json, "presences", &presences) && json_object_is_type(presences, json_type_object))
+		add_all_presences(&t, presences);
 	table_print(&t, stdout);
 	table_done(&t);
 	return 0;

@@ -135,7 +135,8 @@ api_admit(const struct api *api, const struct http_conn *conn, const struct http
 		    ERROR("FORBIDDEN", "no key is configured: the API is closed until admin.api_key_file names one"));
 	if (api_key_is(api->options.key, presented_key(req)))
 		return 0;
-	log_peer(LOG_INFO_, addr_text(http_conn_peer(conn), peer), "refused 401 %.*s: not the API's key", SLICE_ARG(req->path));
+	log_peer(LOG_INFO_, addr_text(http_conn_peer(conn), peer), "refused 401 %.*s: not the API's key",
+	    SLICE_ARG(req->path));
 	return refuse(how, 401, "WWW-Authenticate: Bearer\r\n",
 	    ERROR("UNAUTHORIZED", "expected the header Authorization: Bearer KEY, with the key of this server"));
 }
@@ -194,7 +195,8 @@ api_handle(struct api *api, struct http_conn *conn, const struct http_request *r
 		return;
 	}
 	if (url_decode_segment(segment, &call->name) < 0 || (segment.n > 0 && !is_name(api_name(call))))
-		api_invalid(call, "the name in the path: expected 1 to 256 bytes of UTF-8 without control characters, percent-encoded");
+		api_invalid(call, "the name in the path: expected 1 to 256 bytes of UTF-8 without control characters, "
+		    "percent-encoded");
 	else
 		path_method(p, req->method)(call, req->query, body);
 }

@@ -31,7 +31,8 @@ struct api {
 };
 
 /* Borrows all; the options are set before the first request. */
-void api_init(struct api *, struct loop *, struct session_env *, struct backplane *, struct kicks *, const char *node, const char *listen);
+void api_init(struct api *, struct loop *, struct session_env *, struct backplane *, struct kicks *,
+    const char *node, const char *listen);
 /* Behind the last connection, and behind everybody who may have been asked something. */
 void api_done(struct api *);
 /* Is it a path of the API? */

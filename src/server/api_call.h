@@ -39,7 +39,8 @@ bool api_call_resume(struct api_call *);
 
 /* All of these end the call. */
 void api_answer(struct api_call *, struct slice json);
-void api_error(struct api_call *, unsigned status, const char *code, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void api_error(struct api_call *, unsigned status, const char *code, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 /* 503, and when to try again. */
 void api_unavailable(struct api_call *, const char *why);
 /* 422 */

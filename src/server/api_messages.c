@@ -85,8 +85,8 @@ static unsigned
 deliver_here(struct api_call *call)
 {
 	stats->broadcasts_total++;
-	return pubsub_receive(&call->api->env->pubsub, api_name(call), buf_slice(&call->event), buf_slice(&call->data), false,
-	    NULL);
+	return pubsub_receive(&call->api->env->pubsub, api_name(call), buf_slice(&call->event), buf_slice(&call->data),
+	    false, NULL);
 }
 
 static void
@@ -233,8 +233,10 @@ history_told(void *arg, const struct history_page *page)
 static void
 ask_history(struct api_call *call, const struct history_limits *limits, struct slice before)
 {
+	struct history *h = call->api->env->history;
+
 	api_call_ask(call);
-	if (history_page(call->api->env->history, api_name(call), limits, false, before, call->limit, history_told, call) == 0)
+	if (history_page(h, api_name(call), limits, false, before, call->limit, history_told, call) == 0)
 		return;
 	api_call_unask(call);
 	api_unavailable(call, "Redis is away");

@@ -41,6 +41,8 @@ fuzz_path(struct slice path)
 	size_t		   slashes = 0;
 
 	url_path_is(path, "/socket/websocket");
+	if (url_decode_segment(path, &out) == 0)
+		assert(out.n <= path.n && utf8_valid(buf_slice(&out)));
 	if (url_decode_path(path, &out) < 0)
 		return;
 	assert(out.n <= path.n);

@@ -450,6 +450,28 @@ START_TEST(bad_options_are_refused)
 }
 END_TEST
 
+/* For who posts without a channel. */
+START_TEST(a_route_says_what_it_keeps)
+{
+	struct route_setting  settings[] = { { "history", "yes" }, { "history_max", "2" }, { "history_age", "1s" } };
+	struct history_limits limits = { 0 };
+
+	serve(settings, 3);
+	ck_assert(route_history(routes_match(bench.routes, SLICE("r:a")), &limits));
+	ck_assert_uint_eq(limits.max, 2);
+	ck_assert_uint_eq(limits.age_ms, 1000);
+}
+END_TEST
+
+START_TEST(a_route_may_keep_nothing)
+{
+	struct history_limits limits;
+
+	serve(with_presence, 1);
+	ck_assert(!route_history(routes_match(bench.routes, SLICE("r:a")), &limits));
+}
+END_TEST
+
 Suite *
 room_suite(void)
 {
@@ -474,6 +496,8 @@ room_suite(void)
 	tcase_add_test(t, bytes_are_not_kept);
 	tcase_add_test(t, without_echo);
 	tcase_add_test(t, the_kept_are_bounded);
+	tcase_add_test(t, a_route_says_what_it_keeps);
+	tcase_add_test(t, a_route_may_keep_nothing);
 	tcase_add_loop_test(t, bad_options_are_refused, 0, sizeof(bad_options) / sizeof(bad_options[0]));
 	suite_add_tcase(s, t);
 	return s;
