@@ -25,6 +25,11 @@ struct broker_ops {
 	void	(*subscribe)(struct broker *, struct slice topic, bool on);
 	/* Is the interest in that topic in force? From then on nothing published is missed without on_bus_down. */
 	bool	(*is_subscribed)(const struct broker *, struct slice topic);
+	/*
+	 * The others can be reached again: where they did not get, or may not have got, what was published, they are
+	 * told so. Cheap where there is nothing to tell.
+	 */
+	void	(*own_up)(struct broker *);
 	void	(*free)(struct broker *);
 };
 

@@ -24,6 +24,11 @@ local_is_subscribed(const struct broker *b, struct slice topic)
 }
 
 static void
+local_own_up(struct broker *b)
+{
+}
+
+static void
 local_free(struct broker *b)
 {
 	free(b);
@@ -34,6 +39,7 @@ static const struct broker_ops broker_local = {
 	.publish = local_publish,
 	.subscribe = local_subscribe,
 	.is_subscribed = local_is_subscribed,
+	.own_up = local_own_up,
 	.free = local_free,
 };
 

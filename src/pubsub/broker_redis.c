@@ -15,6 +15,14 @@
 
 #define SCRATCH_MAX	(256 * 1024)	/* bytes: what was needed for a message beyond that is given back */
 
+/* Publications, counted. Outlives its broker for as long as answers are due. */
+struct ledger {
+	struct broker_redis *broker;	/* NULL = gone */
+	uint64_t	 sent;		/* handed to Redis */
+	uint64_t	 answered;	/* of them, those whose end is known */
+	uint64_t	 searched;	/* up to there, what was lost has been looked for */
+};
+
 struct broker_redis {
 	struct broker	 broker;
 	struct loop	*loop;
@@ -23,6 +31,8 @@ struct broker_redis {
 	char		*node;
 	uint64_t	 linger_ms;
 	struct map	 interests;	/* by topic */
+	struct ledger	*ledger;
+	unsigned	 gaps;		/* interests with a gap */
 	struct buf	 out;		/* a publication's channel and text */
 	struct buf	 in;		/* for envelope_read() */
 };
@@ -33,6 +43,8 @@ struct interest {
 	struct slice	 topic;
 	struct redis_sub *sub;
 	unsigned	 count;
+	uint64_t	 sent;		/* the last publication there: ledger->sent as it was then */
+	bool		 gap;		/* other nodes do not have all that was published */
 	struct timer	 linger;	/* set iff count is 0 */
 	char		 text[];	/* the topic */
 };
@@ -70,11 +82,40 @@ scratch_done(struct buf *scratch)
 	scratch->n = 0;
 }
 
+static void
+interest_set_gap(struct interest *i, bool gap)
+{
+	i->broker->gaps += gap - i->gap;
+	i->gap = gap;
+}
+
+/* Answers come in order: this one is to the oldest publication without one. */
+static void
+ledger_on_published(void *arg, const struct redisReply *reply)
+{
+	struct ledger	    *l = arg;
+	struct broker_redis *b = l->broker;
+	struct interest	    *i;
+	size_t		     at = 0;
+
+	l->answered++;
+	if (b == NULL && l->answered == l->sent)
+		free(l);
+	if (b == NULL || (reply != NULL && reply->type != REDIS_REPLY_ERROR) || l->searched >= l->answered)
+		return;
+	/* A lost connection takes all that was under way: once through the topics is enough for all of it. */
+	l->searched = reply == NULL ? l->sent : l->answered;
+	while ((i = map_next(&b->interests, &at)) != NULL)
+		if (i->sent >= l->answered)
+			interest_set_gap(i, true);
+}
+
 static int
 bus_publish(struct broker *broker, struct slice topic, struct slice event, struct slice payload, bool binary)
 {
 	struct broker_redis  *b = broker_redis(broker);
 	const struct envelope e = { .node = slice_str(b->node), .event = event, .payload = payload, .binary = binary };
+	struct interest	     *i = map_get(&b->interests, topic);
 	struct slice	      all, argv[3] = { SLICE("PUBLISH") };
 	size_t		      channel_len;
 	int		      r;
@@ -85,12 +126,37 @@ bus_publish(struct broker *broker, struct slice topic, struct slice event, struc
 	all = buf_slice(&b->out);
 	argv[1] = slice(all.p, channel_len);
 	argv[2] = slice_from(all, channel_len);
-	r = redis_command(b->redis, NULL, NULL, argv, 3);
+	r = redis_command(b->redis, ledger_on_published, b->ledger, argv, 3);
 	scratch_done(&b->out);
-	if (r < 0)
+	if (r < 0) {
+		if (i != NULL)
+			interest_set_gap(i, true);
 		return r;
+	}
+	b->ledger->sent++;
+	if (i != NULL)
+		i->sent = b->ledger->sent;
 	stats->bus_out_total++;
 	return 0;
+}
+
+/* Of a topic with history nothing is said: what counts there is in its stream. */
+static void
+bus_own_up(struct broker *broker)
+{
+	struct broker_redis *b = broker_redis(broker);
+	struct interest	    *i;
+	size_t		     at = 0;
+
+	if (b->gaps == 0 || !redis_is_up(b->redis))
+		return;
+	while ((i = map_next(&b->interests, &at)) != NULL) {
+		if (!i->gap)
+			continue;
+		interest_set_gap(i, false);
+		if (!pubsub_keeps(b->broker.pubsub, i->topic))
+			bus_publish(broker, i->topic, SLICE("system"), SLICE("{\"status\":\"resync\"}"), false);
+	}
 }
 
 /* What we published ourselves was delivered before it went out; but what we stored comes to us only here. */
@@ -98,11 +164,12 @@ static void
 interest_deliver(const struct interest *i, const struct envelope *e)
 {
 	const struct broker_redis *b = i->broker;
+	struct pubsub		  *ps = b->broker.pubsub;
 
 	if (e->stored)
-		pubsub_receive_stored(b->broker.pubsub, i->topic, e);
-	else if (!slice_is(e->node, b->node))
-		pubsub_receive(b->broker.pubsub, i->topic, e->event, e->payload, e->binary, NULL);
+		pubsub_receive_stored(ps, i->topic, e);
+	else if (!slice_is(e->node, b->node) && !(ps->resync_due && slice_is(e->event, "system")))
+		pubsub_receive(ps, i->topic, e->event, e->payload, e->binary, NULL);
 }
 
 static void
@@ -137,6 +204,7 @@ interest_on_subscribed(void *arg)
 static void
 interest_free(struct interest *i)
 {
+	interest_set_gap(i, false);
 	timer_stop(&i->linger);
 	redis_unsubscribe(i->sub);
 	free(i);
@@ -202,6 +270,9 @@ bus_free(struct broker *broker)
 	while ((i = map_next(&b->interests, &at)) != NULL)
 		interest_free(i);
 	map_done(&b->interests);
+	b->ledger->broker = NULL;
+	if (b->ledger->answered == b->ledger->sent)
+		free(b->ledger);
 	buf_done(&b->out);
 	buf_done(&b->in);
 	free(b->prefix);
@@ -214,6 +285,7 @@ static const struct broker_ops broker_bus = {
 	.publish = bus_publish,
 	.subscribe = bus_subscribe,
 	.is_subscribed = bus_is_subscribed,
+	.own_up = bus_own_up,
 	.free = bus_free,
 };
 
@@ -224,8 +296,9 @@ broker_redis_new(struct loop *loop, struct redis *redis, const char *prefix, con
 
 	*b = (struct broker_redis){
 		.broker.ops = &broker_bus, .loop = loop, .redis = redis, .prefix = xstrdup(prefix), .node = xstrdup(node),
-		.linger_ms = linger_ms,
+		.linger_ms = linger_ms, .ledger = xcalloc(1, sizeof(*b->ledger)),
 	};
+	b->ledger->broker = b;
 	map_init(&b->interests, interest_key);
 	return &b->broker;
 }

@@ -91,7 +91,7 @@ pubsub_subscribed(struct pubsub *ps, struct slice topic)
 		ps->keeper->on_subscribed(ps->keeper_arg, topic);
 }
 
-static bool
+bool
 pubsub_keeps(const struct pubsub *ps, struct slice topic)
 {
 	return ps->keeper != NULL && ps->keeper->keeps(ps->keeper_arg, topic);
@@ -105,6 +105,7 @@ pubsub_resync(struct pubsub *ps)
 	autofree struct topic **topics = xmalloc((n + 1) * sizeof(struct topic *));
 	size_t		      at = 0;
 
+	ps->resync_due = false;
 	for (size_t i = 0; i < n; i++)
 		topics[i] = map_next(&ps->hub.topics, &at);
 	for (size_t i = 0; i < n; i++)

@@ -24,6 +24,7 @@ struct pubsub {
 	struct broker  *broker;		/* ours */
 	const struct pubsub_keeper *keeper;	/* NULL = nobody */
 	void	       *keeper_arg;
+	bool		resync_due;	/* pubsub_resync() follows: until then, what others say of gaps says the same */
 };
 
 /* Takes the broker. */
@@ -44,6 +45,8 @@ unsigned pubsub_receive(struct pubsub *, struct slice topic, struct slice event,
  */
 void pubsub_receive_stored(struct pubsub *, struct slice topic, const struct envelope *);
 void pubsub_subscribed(struct pubsub *, struct slice topic);
+/* Does the topic have history here? */
+bool pubsub_keeps(const struct pubsub *, struct slice topic);
 /* Messages of other nodes may have been missed: `system` {"status":"resync"} to every topic that the keeper does not keep. */
 void pubsub_resync(struct pubsub *);
 

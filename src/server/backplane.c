@@ -15,7 +15,9 @@
 #include "base/mem.h"
 #include "base/stats.h"
 
-#define TICK_MS	1000
+#define TICK_MS		1000
+#define BACKOFF_MAX_MS	2000				/* between two tries to reach Redis */
+#define RESYNC_MS	(BACKOFF_MAX_MS + 500)		/* by then, everyone is back who comes back at all */
 
 /* Who we had been is told first: what is written next is written under that name. */
 static void
@@ -58,6 +60,17 @@ on_bus_up(void *arg)
 	history_resync(b->history);
 	if (!missed)
 		return;
+	/* Others come back in their own time, and say what they could not say meanwhile: one word for all of it. */
+	b->env->pubsub.resync_due = true;
+	if (!timer_is_set(&b->resync))
+		loop_timer(b->loop, &b->resync, b->loop->now + RESYNC_MS);
+}
+
+static void
+backplane_resync(struct timer *t, uint64_t now)
+{
+	struct backplane *b = container_of(t, struct backplane, resync);
+
 	stats->resyncs_total++;
 	pubsub_resync(&b->env->pubsub);
 }
@@ -103,6 +116,7 @@ on_place(void *arg, uint64_t epoch)
 	presence_sync_on_place(b->sync, epoch);
 	/* What could not be read while commands failed. */
 	history_resync(b->history);
+	b->env->pubsub.broker->ops->own_up(b->env->pubsub.broker);
 }
 
 static void
@@ -189,6 +203,7 @@ backplane_tick(struct timer *t, uint64_t now)
 	struct backplane *b = container_of(t, struct backplane, tick);
 
 	backplane_tell_load(b);
+	b->env->pubsub.broker->ops->own_up(b->env->pubsub.broker);
 	if (!redis_is_up(b->redis) && redis_trouble(b->redis)[0] != '\0')
 		say_away(b, redis_trouble(b->redis));
 	loop_timer(b->loop, t, now + TICK_MS);
@@ -276,7 +291,7 @@ backplane_joined(struct backplane *b, const struct config *c, const struct redis
 	gethostname(host, sizeof(host) - 1);
 	b->redis = redis_new(b->loop, &(struct redis_options){
 		.url = *url, .name = node, .connect_ms = c->redis_timeout_ms, .ping_ms = c->heartbeat_ms,
-		.answer_ms = c->redis_timeout_ms, .backoff_ms = 100, .backoff_max_ms = 2000, .max_queue = c->redis_max_queue,
+		.answer_ms = c->redis_timeout_ms, .backoff_ms = 100, .backoff_max_ms = BACKOFF_MAX_MS, .max_queue = c->redis_max_queue,
 	}, &redis_events, b);
 	session_env_init(b->env, b->loop, broker_redis_new(b->loop, b->redis, c->redis_prefix, node, c->redis_linger_ms));
 	b->cluster = cluster_new(b->loop, b->redis, &(struct cluster_options){
@@ -302,6 +317,7 @@ backplane_init(struct backplane *b, struct loop *loop, struct session_env *env, 
 	*b = (struct backplane){
 		.loop = loop, .env = env, .user = user, .arg = arg, .grace_ms = c->ready_grace_ms, .stood = loop->stood,
 		.tick.fire = backplane_tick, .stood_timer.fire = backplane_stood,
+		.resync.fire = backplane_resync,
 	};
 	if (c->redis_url[0] == '\0')
 		backplane_alone(b, c, node);
@@ -321,6 +337,7 @@ backplane_done(struct backplane *b)
 		return;
 	timer_stop(&b->tick);
 	timer_stop(&b->stood_timer);
+	timer_stop(&b->resync);
 	b->loop->on_stood = NULL;
 	tracker_free(b->tracker);
 	history_free(b->history);

@@ -38,6 +38,7 @@ struct backplane {
 	uint64_t		 frames_out;
 	struct timer		 tick;
 	struct timer		 stood_timer;
+	struct timer		 resync;	/* until clients are told that they may have missed something */
 };
 
 /*

@@ -296,7 +296,12 @@ fake_broker_free(struct broker *b)
 	free(b);
 }
 
-static const struct broker_ops fake_broker = { "fake", fake_publish, fake_subscribe, fake_is_subscribed, fake_broker_free };
+static void
+fake_own_up(struct broker *b)
+{
+}
+
+static const struct broker_ops fake_broker = { "fake", fake_publish, fake_subscribe, fake_is_subscribed, fake_own_up, fake_broker_free };
 
 void
 world_subscribed(void)

@@ -200,6 +200,16 @@ has_heard_two(void *arg)
 	return ((struct side *)arg)->out.n >= 2;
 }
 
+static bool heard(const struct side *s, unsigned i, const char *text);
+
+static bool
+has_heard_last(void *arg)
+{
+	const struct side *s = arg;
+
+	return s->out.n > 0 && heard(s, s->out.n - 1U, "[null,null,\"t\",\"last\",{}]");
+}
+
 static bool
 heard(const struct side *s, unsigned i, const char *text)
 {
@@ -439,6 +449,64 @@ START_TEST(the_connection_is_lost_and_found)
 }
 END_TEST
 
+static bool
+commands_are_back(void *arg)
+{
+	return redis_is_up(a->redis);
+}
+
+static const char RESYNC[] = "[null,null,\"t\",\"system\",{\"status\":\"resync\"}]";
+
+/* What could not be published (0), or may have been lost under way (1), is owned up to: once, and there alone. */
+START_TEST(what_others_missed_is_owned_up_to)
+{
+	struct subscriber other = { .out = &a->out, .codec = &codec_phoenix_v2 };
+	int		  r;
+
+	side_joins(a, "t");
+	side_joins(b, "t");
+	hub_subscribe(&a->ps.hub, &other, SLICE("quiet"));
+	if (_i == 0)
+		redis_bounce(a->redis, "test");
+	r = pubsub_broadcast(&a->ps, SLICE("t"), SLICE("x"), SLICE("{}"), false, NULL);
+	ck_assert_int_eq(r, _i == 0 ? -ENOTCONN : 0);
+	if (_i == 1)
+		redis_bounce(a->redis, "test");
+	a->ps.broker->ops->own_up(a->ps.broker);
+	loop_turn(loop, false);
+	wait_for(commands_are_back, NULL);
+	a->ps.broker->ops->own_up(a->ps.broker);
+	a->ps.broker->ops->own_up(a->ps.broker);
+	wait_for(has_heard_one, b);
+	ck_assert_int_eq(publish("t", "{\"event\":\"last\",\"payload\":{}}"), 2);
+	wait_for(has_heard_last, b);
+	ck_assert(heard(b, b->out.n - 2, RESYNC));
+	ck_assert(heard(b, b->out.n - 1, "[null,null,\"t\",\"last\",{}]"));
+	hub_unsubscribe(&a->ps.hub, &other);
+}
+END_TEST
+
+/* Who is about to say it himself needs not be told; nor are those whose topic has a stream. */
+START_TEST(who_owns_up_in_vain)
+{
+	side_joins(a, "t");
+	side_joins(b, "t");
+	b->ps.resync_due = true;
+	if (_i == 1) {
+		a->ps.keeper = &keeper;
+		a->ps.keeper_arg = a;
+		b->ps.resync_due = false;
+	}
+	redis_bounce(a->redis, "test");
+	ck_assert_int_eq(pubsub_broadcast(&a->ps, SLICE("t"), SLICE("x"), SLICE("{}"), false, NULL), -ENOTCONN);
+	wait_for(commands_are_back, NULL);
+	a->ps.broker->ops->own_up(a->ps.broker);
+	ck_assert_int_eq(pubsub_broadcast(&a->ps, SLICE("t"), SLICE("y"), SLICE("{}"), false, NULL), 0);
+	wait_for(has_heard_one, b);
+	ck_assert(heard(b, 0, "[null,null,\"t\",\"y\",{}]"));
+}
+END_TEST
+
 START_TEST(no_connection_yet)
 {
 	const uint64_t out = stats->bus_out_total;
@@ -471,6 +539,8 @@ broker_redis_suite(void)
 	tcase_add_test(t, interest_is_counted);
 	tcase_add_test(t, who_comes_back_is_subscribed);
 	tcase_add_test(t, the_connection_is_lost_and_found);
+	tcase_add_loop_test(t, what_others_missed_is_owned_up_to, 0, 2);
+	tcase_add_loop_test(t, who_owns_up_in_vain, 0, 2);
 	suite_add_tcase(s, t);
 	tcase_add_checked_fixture(u, begin_unconnected, tear_down);
 	tcase_add_test(u, no_connection_yet);

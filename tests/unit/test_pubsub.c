@@ -56,7 +56,12 @@ fake_free(struct broker *b)
 	freed = true;
 }
 
-static const struct broker_ops fake_ops = { "fake", fake_publish, fake_subscribe, fake_is_subscribed, fake_free };
+static void
+fake_own_up(struct broker *b)
+{
+}
+
+static const struct broker_ops fake_ops = { "fake", fake_publish, fake_subscribe, fake_is_subscribed, fake_own_up, fake_free };
 static struct broker fake = { .ops = &fake_ops };
 
 /* A keeper that writes down what it is told, and keeps what begins with "kept". */
