@@ -399,7 +399,7 @@ node_address(const struct node_sockets *sockets, char *out)
 
 /* The floors, from the ground up. */
 static bool
-node_build(struct node *n, const struct config *c, const struct node_sockets *sockets, char **why)
+node_build(struct node *n, const struct config *c, const struct node_sockets *sockets, int *code, char **why)
 {
 	n->loop = loop_new();
 	if (n->loop == NULL) {
@@ -419,8 +419,10 @@ node_build(struct node *n, const struct config *c, const struct node_sockets *so
 	drain_init(&n->drain, &n->endpoint);
 	watch_init(&n->watch, &n->endpoint);
 	/* What may fail comes last: all that node_free() ends has begun. */
-	if (backplane_init(&n->backplane, n->loop, &n->env, c, n->name, n->listen, &node_user, n, why) < 0)
+	if (backplane_init(&n->backplane, n->loop, &n->env, c, n->name, n->listen, &node_user, n, why) < 0) {
+		*code = EX_CONFIG;
 		return false;
+	}
 	n->kicks.cluster = n->backplane.cluster;
 	n->env.verify = node_verify;
 	n->env.arg = n;
@@ -447,7 +449,7 @@ node_new(struct config_set *config, struct node_sockets *sockets, int worker, in
 	if (connections == 0)
 		return node_free(n);
 	node_name(n, sockets, worker);
-	if (!node_build(n, config_get(config), sockets, why))
+	if (!node_build(n, config_get(config), sockets, code, why))
 		return node_free(n);
 	node_configure(n, connections);
 	if (sockets != NULL)
