@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the unit tests, where they could be built.
+# Runs the unit tests, where they could be built: all suites, or those that UNIT_SUITES names.
 if [ ! -x tests/unit/roost-unit ]; then
 	echo "skipped: the unit tests need the Check library (package check); install it and configure again"
 	exit 77
@@ -8,4 +8,5 @@ fi
 ASAN_OPTIONS=quarantine_size_mb=8:${ASAN_OPTIONS:-}
 CK_DEFAULT_TIMEOUT=${CK_DEFAULT_TIMEOUT:-60}
 export ASAN_OPTIONS CK_DEFAULT_TIMEOUT
-exec tests/unit/roost-unit
+# shellcheck disable=SC2086 # words
+exec tests/unit/roost-unit ${UNIT_SUITES:-}
