@@ -134,47 +134,92 @@ fields_are_fine(struct channel *ch, struct slice fields)
 	return true;
 }
 
-/* The member of that name (a token), as channel_json_member(). */
-static struct slice
-member_of(struct slice object, struct slice name)
-{
-	char	     scratch[MAX_NAME], text[MAX_NAME + 1];
-	struct slice s;
+/* A member that may go into the meta. */
+struct field {
+	struct slice	name;	/* decoded */
+	struct slice	token;	/* the name as it was written */
+	struct slice	value;	/* p == NULL: it does not */
+	size_t		place;
+};
 
-	if (channel_json_string(name, scratch, sizeof(scratch), &s) < 0)
-		return slice(NULL, 0);
-	memcpy(text, s.p, s.n);
-	text[s.n] = '\0';
-	return channel_json_member(object, text);
-}
-
+/* Adds the object's members to an array of fields; `names` has room for what is decoded. */
 static void
-add_member(struct buf *out, struct slice name, struct slice value)
+fields_add(struct buf *fields, struct buf *names, struct slice object)
 {
-	if (out->n > 1)
-		buf_add_char(out, ',');
-	buf_add_slice(out, name);
-	buf_add_char(out, ':');
-	buf_add_slice(out, value);
-}
+	struct field f = { .place = fields->n / sizeof(f) };
 
-/* The meta without what the server added, with the fields in the place of those of their names, or behind. */
-static void
-merge(struct buf *out, struct slice meta, struct slice fields)
-{
-	struct slice name, value;
+	for (size_t at = 0; channel_json_next(object, &at, &f.token, &f.value) > 0; f.place++) {
+		char *to = names->p + names->n;
 
-	buf_add_char(out, '{');
-	for (size_t at = 0; channel_json_next(meta, &at, &name, &value) > 0;) {
-		struct slice fresh = member_of(fields, name);
-
-		if (!slice_starts(name, SLICE("\"phx_")))
-			add_member(out, name, fresh.p != NULL ? fresh : value);
+		if (channel_json_string(f.token, to, names->cap - names->n, &f.name) < 0)
+			f.name = f.token;
+		if (f.name.p == to)
+			names->n += f.name.n;
+		buf_add(fields, &f, sizeof(f));
 	}
-	for (size_t at = 0; channel_json_next(fields, &at, &name, &value) > 0;)
-		/* Of several of one name the last one counts. */
-		if (member_of(meta, name).p == NULL && member_of(fields, name).p == value.p)
-			add_member(out, name, value);
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	const struct field *x = *(const struct field *const *)a, *y = *(const struct field *const *)b;
+	int		    r = memcmp(x->name.p, y->name.p, x->name.n < y->name.n ? x->name.n : y->name.n);
+
+	if (r == 0)
+		r = (x->name.n > y->name.n) - (x->name.n < y->name.n);
+	return r != 0 ? r : (x->place > y->place) - (x->place < y->place);
+}
+
+/* Of several of one name the last value counts: in the place of the meta's own (those before n_meta), else in its own. */
+static void
+fields_unite(struct field *fields, size_t n_meta, size_t n)
+{
+	autobuf struct buf sorted = { 0 };
+	struct field	 **by = (void *)buf_room(&sorted, n * sizeof(*by));
+
+	for (size_t i = 0; i < n; i++)
+		by[i] = &fields[i];
+	qsort(by, n, sizeof(*by), by_name);
+	for (size_t i = 1; i < n; i++) {
+		if (!slice_eq(by[i - 1]->name, by[i]->name))
+			continue;
+		if (by[i - 1]->place < n_meta) {
+			by[i - 1]->value = by[i]->value;
+			by[i]->value.p = NULL;
+			by[i] = by[i - 1];
+		} else
+			by[i - 1]->value.p = NULL;
+	}
+}
+
+/*
+ * The meta without what the server added, with the fields in the place of those of their names, or behind. Of a client's
+ * making, and up to thousands: so nothing here looks through all of them for each.
+ */
+static void
+merge(struct buf *out, struct slice meta, struct slice object)
+{
+	autobuf struct buf all = { 0 }, names = { 0 };
+	struct field	  *fields;
+	size_t		   n_meta, n;
+
+	buf_room(&names, meta.n + object.n);
+	fields_add(&all, &names, meta);
+	n_meta = all.n / sizeof(*fields);
+	fields_add(&all, &names, object);
+	fields = (void *)all.p;
+	n = all.n / sizeof(*fields);
+	fields_unite(fields, n_meta, n);
+	buf_add_char(out, '{');
+	for (size_t i = 0; i < n; i++) {
+		if (fields[i].value.p == NULL || slice_starts(fields[i].name, SLICE("phx_")))
+			continue;
+		if (out->n > 1)
+			buf_add_char(out, ',');
+		buf_add_slice(out, fields[i].token);
+		buf_add_char(out, ':');
+		buf_add_slice(out, fields[i].value);
+	}
 	buf_add_char(out, '}');
 }
 

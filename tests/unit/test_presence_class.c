@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "channels/builtin.h"
 
@@ -185,6 +186,26 @@ START_TEST(metas_are_bounded)
 }
 END_TEST
 
+/* As many fields as a meta has room for, all of them changed again and again: that is cheap for us, too. */
+START_TEST(many_fields_are_no_burden)
+{
+	struct client	  *c = client_in("u1");
+	autobuf struct buf fields = { 0 };
+	clock_t		   since;
+
+	for (unsigned i = 0; i < 550; i++)
+		buf_addf(&fields, ",\"%c%c\":1", 'a' + i % 26, 'A' + i / 26);
+	since = clock();
+	for (unsigned i = 0; i < 100; i++) {
+		autofree char *push = xasprintf(UPDATE("2", "{\"n\":%u%.*s}"), i, SLICE_ARG(buf_slice(&fields)));
+
+		client_says(c, push);
+		client_hears(c, ANSWER("2", OK));
+	}
+	ck_assert_msg(clock() - since < CLOCKS_PER_SEC, "%g s", (double)(clock() - since) / CLOCKS_PER_SEC);
+}
+END_TEST
+
 START_TEST(other_events_are_unknown)
 {
 	static const char push[] = "\x00\x01\x01\x0f\x0d" "13" TOPIC "update_status\x00\xff";
@@ -254,6 +275,7 @@ presence_class_suite(void)
 	tcase_add_loop_test(t, what_changes_nothing_is_not_told, 0, 2);
 	tcase_add_loop_test(t, bad_updates_are_refused, 0, sizeof(bad_updates) / sizeof(bad_updates[0]));
 	tcase_add_test(t, metas_are_bounded);
+	tcase_add_test(t, many_fields_are_no_burden);
 	tcase_add_test(t, other_events_are_unknown);
 	tcase_add_test(t, an_impossible_name);
 	tcase_add_test(t, a_lost_client_stays_for_the_grace);
