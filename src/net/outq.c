@@ -102,6 +102,20 @@ outq_push(struct outq *q, struct frame *f)
 	q->n++;
 }
 
+uint32_t
+outq_greatest(const struct outq *q)
+{
+	uint32_t greatest = 0;
+
+	for (unsigned i = 0; i < q->n; i++) {
+		const struct frame *f = outq_at(q, i);
+
+		if (f->len > greatest)
+			greatest = f->len;
+	}
+	return greatest;
+}
+
 int
 outq_peek(const struct outq *q, struct iovec *iov, int max)
 {

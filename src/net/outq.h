@@ -59,6 +59,8 @@ void outq_push(struct outq *, struct frame *);
 void outq_want_flush(struct outq *);
 /* The frame at place i, 0 = the first. */
 struct frame *outq_at(const struct outq *, unsigned i);
+/* Bytes of the greatest frame; 0 in an empty queue. Looks at all of them. */
+uint32_t outq_greatest(const struct outq *);
 /* Fills iov with what is to be written next, up to `max` entries; returns how many. */
 int outq_peek(const struct outq *, struct iovec *iov, int max);
 /* Drops `n` bytes from the front: they are written. */

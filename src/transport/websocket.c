@@ -323,6 +323,18 @@ websocket_on_end(struct stream *s, int error)
 }
 
 /* The client does not read. Half a queue stops us from reading what it sends; a whole one ends it. */
+/*
+ * One great message, such as the presences of a great topic, is nobody's fault: it waits beside what counts, for as long as
+ * the client goes on reading.
+ */
+static bool
+websocket_is_slow(const struct websocket *ws, const struct outq *q)
+{
+	uint64_t max = ws->set->options.max_queue;
+
+	return q->lost || (q->bytes > max && q->bytes > max + outq_greatest(q));
+}
+
 static void
 websocket_on_stuck(struct stream *s)
 {
@@ -330,7 +342,7 @@ websocket_on_stuck(struct stream *s)
 
 	if (ws->close_sent)
 		return;
-	if (s->out.bytes > ws->set->options.max_queue || s->out.lost) {
+	if (websocket_is_slow(ws, &s->out)) {
 		stats->slow_consumer_total++;
 		outq_clear_unsent(&s->out);
 		session_close(&ws->session, WS_TRY_LATER, "reads too slowly: more than %llu bytes wait",

@@ -341,6 +341,17 @@ clogs(struct peer *p, size_t bytes)
 	turn(0);
 }
 
+/* What others said: the client need not have asked for it. */
+static void
+is_sent(struct peer *p, size_t bytes)
+{
+	struct frame *f = frame_new(WS_TEXT, bytes);
+
+	memset(frame_body(f), 'x', bytes);
+	stream_send(p->s, f);
+	turn(0);
+}
+
 static size_t
 drain_all(struct peer *p)
 {
@@ -501,9 +512,25 @@ START_TEST(a_whole_queue_is_the_end)
 	struct peer *p = open_echo();
 
 	clogs(p, 30000);
-	clogs(p, QUEUE);
+	is_sent(p, QUEUE);
+	is_sent(p, QUEUE);
 	assert_frame_and_close(p, 30000);
 	is_gone(p);
+}
+END_TEST
+
+/* Nobody can help it who is sent one. */
+START_TEST(one_great_message_may_wait)
+{
+	struct peer *p = open_echo();
+
+	is_sent(p, 3 * QUEUE);
+	ck_assert_uint_gt(drain_all(p), 3 * QUEUE);
+	is_sent(p, 3 * QUEUE);
+	is_sent(p, QUEUE - 1000);
+	ck_assert_uint_eq(stats->slow_consumer_total, 0);
+	is_sent(p, QUEUE);
+	ck_assert_uint_eq(stats->slow_consumer_total, 1);
 }
 END_TEST
 
@@ -878,6 +905,7 @@ websocket_suite(void)
 	tcase_add_test(tc, who_says_too_much_is_not_heard);
 	tcase_add_test(tc, half_a_queue_stops_reading);
 	tcase_add_test(tc, a_whole_queue_is_the_end);
+	tcase_add_test(tc, one_great_message_may_wait);
 	tcase_add_test(tc, a_lost_frame_is_the_end);
 	tcase_add_test(tc, a_stall_is_the_end);
 	tcase_add_test(tc, who_reads_slowly_stays);
