@@ -37,7 +37,14 @@ export class Member {
 			rejoinAfterMs: () => reconnect ? 50 + Math.random() * 200 : 3_600_000,
 			timeout: patience,
 		});
-		this.socket.onClose(() => { this.closed++; this.shown = null; });
+		this.lost = new Promise((_, reject) => this.lose = () => reject(new Error(`${user} has no connection`)));
+		this.lost.catch(() => {});
+		this.socket.onClose(() => {
+			this.closed++;
+			this.shown = null;
+			if (!reconnect)
+				this.lose();
+		});
 		this.channel = this.socket.channel(topic, () => ({ status: this.status, ...(typeof params === "function" ? params() : params) }));
 		this.presence = new Presence(this.channel);
 		this.channel.onMessage = (event, payload) => this.take(event, payload);
@@ -61,11 +68,13 @@ export class Member {
 	}
 
 	ok(push, what) {
-		return within(new Promise((resolve, reject) => {
+		const answer = new Promise((resolve, reject) => {
 			push.receive("ok", resolve);
 			for (const status of ["error", "timeout"])
 				push.receive(status, (answer) => reject(Object.assign(new Error(`${what}: ${status} ${JSON.stringify(answer)}`), { status, answer })));
-		}), what, this.patience + 1000);
+		});
+
+		return within(Promise.race([answer, this.lost]), what, this.patience + 1000);
 	}
 
 	push(event, payload = {}) { return this.ok(this.channel.push(event, payload, this.patience), `${this.user} to push ${event}`); }
@@ -93,12 +102,14 @@ export class Member {
 	disconnect() {
 		connected.delete(this);
 		this.in = false;
+		this.lose();
 		this.socket.disconnect();
 		this.channel.rejoinTimer.reset();
 	}
 
 	take(event, payload) {
-		if (!event.startsWith("chan_reply_") && event !== "phx_reply")
+		/* The client tells itself of nothing when a push that was given up times out. */
+		if (event !== null && !event.startsWith("chan_reply_") && event !== "phx_reply")
 			this.got.push([event, payload]);
 		if (event === "phx_error" || event === "phx_close")
 			this.shown = null;
