@@ -14,6 +14,8 @@
 #include "wire/envelope.h"
 
 #define SCRATCH_MAX	(256 * 1024)	/* bytes: what was needed for a message beyond that is given back */
+#define MAX_GAPS	10000		/* topics that are remembered for their gap alone */
+#define GAP_MS		1000		/* so often they are looked at */
 
 /* Publications, counted. Outlives its broker for as long as answers are due. */
 struct ledger {
@@ -103,8 +105,8 @@ ledger_on_published(void *arg, const struct redisReply *reply)
 		free(l);
 	if (b == NULL || (reply != NULL && reply->type != REDIS_REPLY_ERROR) || l->searched >= l->answered)
 		return;
-	/* A lost connection takes all that was under way: once through the topics is enough for all of it. */
-	l->searched = reply == NULL ? l->sent : l->answered;
+	/* All that is under way counts as lost, too, which it mostly is: so once through the topics is enough for all of it. */
+	l->searched = l->sent;
 	while ((i = map_next(&b->interests, &at)) != NULL)
 		if (i->sent >= l->answered)
 			interest_set_gap(i, true);
@@ -155,8 +157,15 @@ bus_own_up(struct broker *broker)
 			continue;
 		interest_set_gap(i, false);
 		if (!pubsub_keeps(b->broker.pubsub, i->topic))
-			bus_publish(broker, i->topic, SLICE("system"), SLICE("{\"status\":\"resync\"}"), false);
+			bus_publish(broker, i->topic, SLICE("system"), SLICE(PUBSUB_RESYNC), false);
 	}
+}
+
+/* Another node owns up to what our own clients are about to be told anyway. */
+static bool
+is_told_soon(const struct pubsub *ps, const struct envelope *e)
+{
+	return ps->resync_due && slice_is(e->event, "system") && slice_is(e->payload, PUBSUB_RESYNC);
 }
 
 /* What we published ourselves was delivered before it went out; but what we stored comes to us only here. */
@@ -168,7 +177,7 @@ interest_deliver(const struct interest *i, const struct envelope *e)
 
 	if (e->stored)
 		pubsub_receive_stored(ps, i->topic, e);
-	else if (!slice_is(e->node, b->node) && !(ps->resync_due && slice_is(e->event, "system")))
+	else if (!slice_is(e->node, b->node) && !is_told_soon(ps, e))
 		pubsub_receive(ps, i->topic, e->event, e->payload, e->binary, NULL);
 }
 
@@ -215,6 +224,11 @@ interest_on_linger(struct timer *t, uint64_t now)
 {
 	struct interest *i = container_of(t, struct interest, linger);
 
+	/* Nobody is left here, but the others are still to be told. */
+	if (i->gap && i->broker->gaps <= MAX_GAPS) {
+		loop_timer(i->broker->loop, t, now + GAP_MS);
+		return;
+	}
 	map_del(&i->broker->interests, i->topic);
 	interest_free(i);
 }

@@ -110,5 +110,5 @@ pubsub_resync(struct pubsub *ps)
 		topics[i] = map_next(&ps->hub.topics, &at);
 	for (size_t i = 0; i < n; i++)
 		if (!pubsub_keeps(ps, topics[i]->name))
-			pubsub_deliver(ps, topics[i], SLICE("system"), SLICE("{\"status\":\"resync\"}"), false, NULL);
+			pubsub_deliver(ps, topics[i], SLICE("system"), SLICE(PUBSUB_RESYNC), false, NULL);
 }

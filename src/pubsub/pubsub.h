@@ -9,6 +9,9 @@
 
 struct envelope;
 
+/* What `system` says where messages of other nodes may have been missed. */
+#define PUBSUB_RESYNC	"{\"status\":\"resync\"}"
+
 /* Who looks after topics with history: see history/history.h. */
 struct pubsub_keeper {
 	/* A message of the topic's stream came over the bus. */
@@ -47,7 +50,7 @@ void pubsub_receive_stored(struct pubsub *, struct slice topic, const struct env
 void pubsub_subscribed(struct pubsub *, struct slice topic);
 /* Does the topic have history here? */
 bool pubsub_keeps(const struct pubsub *, struct slice topic);
-/* Messages of other nodes may have been missed: `system` {"status":"resync"} to every topic that the keeper does not keep. */
+/* Messages of other nodes may have been missed: `system` PUBSUB_RESYNC to every topic that the keeper does not keep. */
 void pubsub_resync(struct pubsub *);
 
 #endif

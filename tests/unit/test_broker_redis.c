@@ -507,6 +507,83 @@ START_TEST(who_owns_up_in_vain)
 }
 END_TEST
 
+/* Only that one word is taken for granted: others under the same name are not. */
+START_TEST(other_words_of_the_system_are_heard)
+{
+	side_joins(b, "t");
+	b->ps.resync_due = true;
+	publish("t", "{\"event\":\"system\",\"payload\":{\"status\":\"resync\"}}");
+	publish("t", "{\"event\":\"system\",\"payload\":{\"status\":\"closing\"}}");
+	wait_for(has_heard_one, b);
+	ck_assert(heard(b, 0, "[null,null,\"t\",\"system\",{\"status\":\"closing\"}]"));
+}
+END_TEST
+
+static bool
+owns_up_until_heard(void *arg)
+{
+	a->ps.broker->ops->own_up(a->ps.broker);
+	return has_heard_one(b);
+}
+
+static void
+on_answer(void *arg, const struct redisReply *reply)
+{
+	*(bool *)arg = true;
+}
+
+static bool
+is_true(void *arg)
+{
+	return *(bool *)arg;
+}
+
+/* Redis answers, but with an error. */
+START_TEST(what_was_refused_is_owned_up_to)
+{
+	struct slice ping = SLICE("PING");
+	bool	     answered = false;
+
+	side_joins(a, "t");
+	side_joins(b, "t");
+	with_redis_do("ACL SETUSER default -publish");
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_int_eq(pubsub_broadcast(&a->ps, SLICE("t"), SLICE("x"), SLICE("{}"), false, NULL), 0);
+	redis_command(a->redis, on_answer, &answered, &ping, 1);
+	wait_for(is_true, &answered);
+	with_redis_do("ACL SETUSER default +publish");
+	wait_for(owns_up_until_heard, NULL);
+	ck_assert(heard(b, b->out.n - 1U, RESYNC));
+}
+END_TEST
+
+static bool
+time_is_over(void *arg)
+{
+	return loop->now >= *(uint64_t *)arg;
+}
+
+/* The topic's last client here has gone before the others can be told. */
+START_TEST(who_has_gone_is_owned_up_for)
+{
+	uint64_t end;
+
+	side_joins(a, "t");
+	side_joins(b, "t");
+	with_redis_kill();
+	wait_for(bus_is_down, a);
+	ck_assert_int_eq(pubsub_broadcast(&a->ps, SLICE("t"), SLICE("x"), SLICE("{}"), false, NULL), -ENOTCONN);
+	hub_unsubscribe(&a->ps.hub, &a->hearer);
+	end = loop->now + 2 * LINGER_MS;
+	wait_for(time_is_over, &end);
+	with_redis_restart();
+	wait_for(both_are_up, NULL);
+	wait_for(has_subscribed, b);
+	wait_for(owns_up_until_heard, NULL);
+	ck_assert(heard(b, 0, RESYNC));
+}
+END_TEST
+
 START_TEST(no_connection_yet)
 {
 	const uint64_t out = stats->bus_out_total;
@@ -541,6 +618,9 @@ broker_redis_suite(void)
 	tcase_add_test(t, the_connection_is_lost_and_found);
 	tcase_add_loop_test(t, what_others_missed_is_owned_up_to, 0, 2);
 	tcase_add_loop_test(t, who_owns_up_in_vain, 0, 2);
+	tcase_add_test(t, other_words_of_the_system_are_heard);
+	tcase_add_test(t, what_was_refused_is_owned_up_to);
+	tcase_add_test(t, who_has_gone_is_owned_up_for);
 	suite_add_tcase(s, t);
 	tcase_add_checked_fixture(u, begin_unconnected, tear_down);
 	tcase_add_test(u, no_connection_yet);
