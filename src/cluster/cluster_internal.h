@@ -37,7 +37,7 @@ struct cluster {
 	bool			 gone;
 
 	uint64_t		 epoch;		/* 0 = we have no place */
-	uint64_t		 last_epoch;	/* the last one we had */
+	uint64_t		 last_epoch;	/* the last one we had, or that others know of us */
 	unsigned		 registering;	/* answers to come; the last one counts */
 	bool			 closed;	/* we left, or our id is another's: no place any more */
 	struct rival		 rival;

@@ -9,6 +9,8 @@
 #include "cluster/cluster_message.h"
 #include "cluster/cluster_scripts.h"
 
+#define MAX_FOLLOWED	(UINT64_C(1) << 52)	/* an epoch beyond it is a stranger's: no room above it */
+
 static void
 cluster_tell_change(struct cluster *c, struct slice node, uint64_t epoch, enum cluster_change change)
 {
@@ -33,6 +35,21 @@ cluster_full(struct slice node)
 	log_peer(LOG_WARN_, NULL, "more than %d nodes: %.*s is left out", MEMBERS_MAX, SLICE_ARG(node));
 }
 
+/*
+ * It was started anew while Redis' clock was behind what it had been, or a stranger spoke for it: to us it is dead up to
+ * an epoch beyond its own. Hearing that, it takes one that we believe.
+ */
+static void
+cluster_tell_behind(struct cluster *c, struct slice node)
+{
+	const struct member *one = members_get(&c->members, node);
+	autobuf struct buf   members = { 0 };
+
+	log_peer(LOG_WARN_, NULL, "node %.*s beats under an epoch older than its last one", SLICE_ARG(node));
+	buf_addf(&members, ",\"dead\":\"%.*s\",\"epoch\":%llu", SLICE_ARG(node), (unsigned long long)one->epoch);
+	cluster_say(c, "down", buf_slice(&members));
+}
+
 static void
 cluster_other_beat(struct cluster *c, const struct cluster_message *m, struct slice message)
 {
@@ -40,7 +57,9 @@ cluster_other_beat(struct cluster *c, const struct cluster_message *m, struct sl
 
 	if (news == MEMBERS_FULL)
 		cluster_full(m->node);
-	if (news == MEMBERS_FULL || news == MEMBERS_STALE)
+	if (news == MEMBERS_BEHIND)
+		cluster_tell_behind(c, m->node);
+	if (news == MEMBERS_FULL || news == MEMBERS_STALE || news == MEMBERS_BEHIND)
 		return;
 	if (news != MEMBERS_SAME)
 		cluster_tell_change(c, m->node, m->epoch, news == MEMBERS_UP ? CLUSTER_UP : CLUSTER_RENEWED);
@@ -71,6 +90,8 @@ cluster_we_are_dead(struct cluster *c, uint64_t epoch)
 	if (c->epoch == 0 || epoch < c->epoch || c->registering > 0)
 		return;
 	log_warn("other nodes have given us up: registering anew");
+	if (epoch > c->last_epoch && epoch < MAX_FOLLOWED)
+		c->last_epoch = epoch;
 	cluster_lose_place(c);
 	cluster_register(c);
 }

@@ -110,6 +110,16 @@ members_echo(struct members *m, uint64_t now)
 	m->echo = now;
 }
 
+/* A beat or two may have been on their way while we learned of the new epoch elsewhere. */
+static enum members_news
+member_stale(struct member *one)
+{
+	if (one->stale++ < MEMBERS_GAP)
+		return MEMBERS_STALE;
+	one->stale = 0;
+	return MEMBERS_BEHIND;
+}
+
 enum members_news
 members_beat(struct members *m, struct slice node, uint64_t epoch, uint64_t seq, uint64_t now)
 {
@@ -121,11 +131,12 @@ members_beat(struct members *m, struct slice node, uint64_t epoch, uint64_t seq,
 	if (one == NULL)
 		return MEMBERS_FULL;
 	if (epoch < one->epoch)
-		return MEMBERS_STALE;
+		return member_stale(one);
 	was_up = one->state == MEMBER_UP;
 	renewed = epoch > one->epoch || (one->seq != 0 && seq > one->seq + MEMBERS_GAP);
 	one->epoch = epoch;
 	one->seq = seq;
+	one->stale = 0;
 	one->heard = now;
 	one->unsure = false;
 	member_set_state(m, one, MEMBER_UP);

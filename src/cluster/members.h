@@ -25,6 +25,7 @@ struct member {
 	bool		 unsure;	/* a claim of ours was lost with the connection: it may have been executed */
 	uint64_t	 epoch;		/* 0 = not known */
 	uint64_t	 seq;		/* of its last beat; 0 = none since the bus is up */
+	unsigned	 stale;		/* beats of an older epoch in a row */
 	uint64_t	 heard;		/* ms */
 	struct slice	 node;
 	char		 text[];	/* what node points to */
@@ -47,6 +48,7 @@ enum members_news {
 	MEMBERS_UP,
 	MEMBERS_RENEWED,	/* a newer epoch; or the same, and beats of it were lost */
 	MEMBERS_STALE,		/* of an older epoch: to be ignored */
+	MEMBERS_BEHIND,		/* the same, and not the first: it lives, but nobody believes it under that epoch */
 	MEMBERS_FULL		/* one more than can be remembered: to be ignored */
 };
 

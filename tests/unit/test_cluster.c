@@ -753,6 +753,42 @@ START_TEST(called_dead)
 }
 END_TEST
 
+static bool
+is_beyond(void *arg)
+{
+	const uint64_t *epoch = arg;
+
+	return peers[1].epoch > *epoch && cluster_is_up(peers[0].cluster, SLICE("b"));
+}
+
+/* As after a start while Redis' clock was behind: what the others remember of b is from the future. */
+START_TEST(an_epoch_behind_what_others_know)
+{
+	uint64_t future;
+
+	start_and_meet(2);
+	future = peers[1].epoch + 3600000;
+	with_redis_do("PUBLISH roost:cluster {\"v\":1,\"node\":\"b\",\"type\":\"beat\",\"epoch\":%llu,\"seq\":1,\"mine\":\"b\"}",
+	    (unsigned long long)future);
+	until_told(&peers[0], "renewed b", 1);
+	until(is_beyond, &future);
+	ck_assert_uint_eq(peers[1].places, 2);
+	ck_assert_uint_eq(count(&peers[0], "clean b"), 0);
+	until(all_meet, NULL);
+}
+END_TEST
+
+/* Nobody could go beyond that: who is called so stays below it, where it can be beaten again. */
+START_TEST(an_epoch_beyond_all)
+{
+	start_and_meet(1);
+	with_redis_do("PUBLISH roost:cluster {\"v\":1,\"node\":\"c\",\"type\":\"down\",\"dead\":\"a\",\"epoch\":%llu}",
+	    (unsigned long long)1 << 53);
+	until(is_placed_again, &peers[0]);
+	ck_assert_uint_lt(peers[0].epoch, (uint64_t)1 << 52);
+}
+END_TEST
+
 START_TEST(beats_are_missed)
 {
 	start_and_meet(2);
@@ -890,6 +926,8 @@ cluster_suite(void)
 	tcase_add_test(t, stood_still);
 	tcase_add_test(t, stood_still_and_given_up);
 	tcase_add_test(t, called_dead);
+	tcase_add_test(t, an_epoch_behind_what_others_know);
+	tcase_add_test(t, an_epoch_beyond_all);
 	tcase_add_test(t, beats_are_missed);
 	tcase_add_test(t, all_hear_what_one_says);
 	tcase_add_test(t, nonsense_is_dropped);

@@ -40,6 +40,17 @@ static const struct timeline timelines[] = {
 		{ 2200, BEAT, "b", 100, 1, MEMBERS_UP },
 		{ 2200, IS, "a", 0, 0, MEMBER_UP },
 	} },
+	{ "beats that stay behind", {
+		{ 0, BEAT, "a", 200, 1, MEMBERS_UP },
+		{ 1000, BEAT, "a", 100, 1, MEMBERS_STALE },
+		{ 2000, BEAT, "a", 100, 2, MEMBERS_STALE },
+		{ 2100, BEAT, "a", 200, 2, MEMBERS_SAME },
+		{ 3000, BEAT, "a", 100, 3, MEMBERS_STALE },
+		{ 4000, BEAT, "a", 100, 4, MEMBERS_STALE },
+		{ 5000, BEAT, "a", 100, 5, MEMBERS_BEHIND },
+		{ 6000, BEAT, "a", 100, 6, MEMBERS_STALE },
+		{ 6000, IS, "a", 0, 0, MEMBER_UP },
+	} },
 	{ "lost beats mean that everything is to be read again", {
 		{ 0, BUS_UP, NULL, 0, 0, 0 },
 		{ 0, BEAT, "a", 100, 7, MEMBERS_UP },
