@@ -187,6 +187,24 @@ START_TEST(drops_what_is_too_long)
 }
 END_TEST
 
+/* Of what a client may say at the most, with the server's members, nothing is too long. */
+START_TEST(takes_the_longest_of_ours)
+{
+	static const size_t most = 64 * 1024 - sizeof("{\"x\":\"\"}") + 1;
+	autobuf struct buf  text = { 0 };
+	struct delta	    d;
+	const char	   *why;
+
+	buf_add_str(&text, HEAD ",\"joins\":{\"a\":{\"metas\":[{\"x\":\"");
+	memset(buf_room(&text, most), 'x', most);
+	text.n += most;
+	buf_add_str(&text, "\",\"phx_ref\":\"0123456789abcdef\",\"phx_ref_prev\":\"fedcba9876543210\"}]}}}");
+	ck_assert_int_eq(delta_read(&d, buf_slice(&text), &why), 0);
+	ck_assert_uint_eq(d.change.n_put, 1);
+	delta_done(&d);
+}
+END_TEST
+
 START_TEST(refuses_huge_texts)
 {
 	autobuf struct buf text = { 0 };
@@ -288,6 +306,7 @@ delta_suite(void)
 	tcase_add_test(tc, undoes_escapes);
 	tcase_add_test(tc, reads_many);
 	tcase_add_test(tc, drops_what_is_too_long);
+	tcase_add_test(tc, takes_the_longest_of_ours);
 	tcase_add_test(tc, refuses_huge_texts);
 	tcase_add_loop_test(tc, names_fields, 0, N(fields));
 	tcase_add_loop_test(tc, leaves_out_strange_fields, 0, N(strange));
