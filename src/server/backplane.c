@@ -285,10 +285,11 @@ backplane_joined(struct backplane *b, const struct config *c, const struct redis
     const char *listen)
 {
 	struct tracker_options o;
-	char		       host[256] = "localhost";
+	char		       host[256] = "localhost", place[REDIS_URL_TEXT];
 
 	backplane_options(&o, c);
 	gethostname(host, sizeof(host) - 1);
+	log_info("node %s meets the others at %s", node, redis_url_text(url, place));
 	b->redis = redis_new(b->loop, &(struct redis_options){
 		.url = *url, .name = node, .connect_ms = c->redis_timeout_ms, .ping_ms = c->heartbeat_ms,
 		.answer_ms = c->redis_timeout_ms, .backoff_ms = 100, .backoff_max_ms = BACKOFF_MAX_MS, .max_queue = c->redis_max_queue,
