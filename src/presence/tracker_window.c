@@ -6,8 +6,13 @@
 #include "base/mem.h"
 #include "presence/tracker_internal.h"
 
-#define STRETCH_US	20	/* of the window, for each local subscriber */
-#define STRETCH_MAX_MS	400	/* and no more: a change is to be seen within a second everywhere */
+/*
+ * Each local subscriber makes the window longer: who joins a topic of many does so among many, and all of them hear of
+ * each window. So a storm of joins costs frames by their number, not by its square. But a change is to be seen everywhere
+ * within a second, and waits for a window twice, here and there.
+ */
+#define STRETCH_US	500
+#define STRETCH_MAX_MS	300
 
 void
 topic_touch(struct presence_topic *t)
