@@ -210,14 +210,14 @@ is_object(struct slice text)
 	return n > 0 && type == JSON_OBJECT && json_blanks(slice_from(text, (size_t)n)) == text.n - (size_t)n;
 }
 
-/* As a message on the bus has to have one. */
+/* As a message on the bus has to have one: phx_close, say, would end a client's channel. */
 static bool
 is_event(struct slice text)
 {
 	for (size_t i = 0; i < text.n; i++)
 		if ((unsigned char)text.p[i] < 0x20 || text.p[i] == 0x7f)
 			return false;
-	return text.n > 0 && text.n <= WIRE_MAX_EVENT && utf8_valid(text);
+	return text.n > 0 && text.n <= WIRE_MAX_EVENT && utf8_valid(text) && !slice_starts(text, SLICE("phx_"));
 }
 
 /* Decimal, of UUID_TAIL_BITS; anything else, by hand, is 0 as where there is none. */

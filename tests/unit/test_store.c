@@ -1161,6 +1161,7 @@ START_TEST(no_messages)
 		"payload {} tail 6", "event e", "event e payload []", "event e payload {", "event e payload {}x",
 		"event e payload 1", "x y",
 		"event e payload {\"a\":\"\xff\"}", "event \xff payload {}", "event a\x01z payload {}",
+		"event phx_close payload {}",
 		/* One byte too long. */
 		"event eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
 		"eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee payload {}",
