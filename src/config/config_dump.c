@@ -2,6 +2,7 @@
  * The configuration as the file would have it, with the place that each value comes from.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "config/config_internal.h"
@@ -12,6 +13,22 @@ dump_secret(const char *value, struct buf *out)
 	buf_add_str(out, value[0] != '\0' ? "(set)" : "\"\"");
 }
 
+/* Without the password that it may hold. */
+static void
+dump_url(const char *url, struct buf *out)
+{
+	const char     *at = strrchr(url, '@'), *host = strstr(url, "://");
+	const char     *password = at != NULL && host != NULL ? strchr(host + 3, ':') : NULL;
+	autofree char  *hidden = NULL;
+
+	if (password == NULL || password > at) {
+		config_quote(out, url);
+		return;
+	}
+	hidden = xasprintf("%.*s:(set)%s", (int)(password - url), url, at);
+	config_quote(out, hidden);
+}
+
 static void
 dump_option(const struct config_set *set, const struct config_option *o, struct buf *out)
 {
@@ -20,6 +37,8 @@ dump_option(const struct config_set *set, const struct config_option *o, struct 
 	buf_addf(out, "%s = ", o->name);
 	if (o->type == CONFIG_SECRET)
 		dump_secret(*(char *const *)(const void *)((const char *)&set->config + o->offset), out);
+	else if (strcmp(o->name, "redis.url") == 0)
+		dump_url(set->config.redis_url, out);
 	else
 		config_value_text(&set->config, o, out);
 	buf_addf(out, "   # %s\n", origin->where != NULL ? origin->where : "default");

@@ -89,11 +89,12 @@ static void
 on_refused(void *arg, const char *why)
 {
 	struct backplane *b = arg;
+	autofree char	 *text = xasprintf("Redis refuses us: %s", why);
 
 	if (b->was_up)
-		log_error("Redis refuses us: %s; trying on", why);
+		log_error("%s; trying on", text);
 	else
-		b->user->on_hopeless(b->arg, EX_UNAVAILABLE, why);
+		b->user->on_hopeless(b->arg, EX_UNAVAILABLE, text);
 }
 
 static const struct redis_user redis_events = {

@@ -85,6 +85,9 @@ node_on_hopeless(void *arg, int code, const char *why)
 {
 	struct node *n = arg;
 
+	/* Both connections may be refused. */
+	if (n->code != 0)
+		return;
 	log_error("%s", why);
 	n->code = code;
 	loop_stop(n->loop);
