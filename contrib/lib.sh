@@ -58,7 +58,7 @@ configured() {
 	if [ "$(cat "$dir/flags" 2>/dev/null)" = "$*" ] && [ -f "$dir/Makefile" ] && [ ! configure -nt "$dir/Makefile" ]; then
 		return
 	fi
-	say "configure $* (in $dir)"
+	say "configure${*:+ $*} (in $dir)"
 	rm -f "$dir/flags"
 	(cd "$dir" && "$top/configure" "$@" >configure.out 2>&1) || { tail -20 "$dir/configure.out" >&2; die "configure failed: see $dir/config.log"; }
 	# Objects do not depend on the flags that they were made with.
@@ -70,7 +70,7 @@ configured() {
 build() {
 	local dir=$1
 	shift
-	say "make $* (in $dir)"
+	say "make${*:+ $*} (in $dir)"
 	make -C "$dir" -j"$(nproc)" --no-print-directory -s "$@"
 }
 
