@@ -111,6 +111,7 @@ give_option(struct config_set *set, const char *arg, char **why)
 	autofree char *name = xstrndup(arg, strcspn(arg, "="));
 	autofree char *where = NULL;
 	const struct config_option *o = config_option_find(name);
+	char			    env[CONFIG_ENV_LEN];
 	struct config_nearest	    nearest;
 	autofree char		   *text = NULL;
 
@@ -121,7 +122,8 @@ give_option(struct config_set *set, const char *arg, char **why)
 		return refuse(why, xasprintf("-o: %s", text));
 	}
 	if (o->type == CONFIG_SECRET)
-		return refuse(why, xasprintf("-o %s: ps would show it; use ROOST_AUTH_SECRET or a file", name));
+		return refuse(why, xasprintf("-o %s: ps would show it; use %s or a file", name,
+		    config_env_name(o, env)));
 	if (arg[strlen(name)] != '=')
 		return refuse(why, xasprintf("-o %s: expected NAME=VALUE", name));
 	where = xasprintf("-o %s", name);

@@ -490,6 +490,7 @@ static const struct {
 	{ "-o =1", "", 2, "-o: unknown option ''" },
 	{ "-o qqqqqqqqqq=1", "", 2, "-o: unknown option 'qqqqqqqqqq'" },
 	{ "-o auth.secret=hush", "", 2, "-o auth.secret: ps would show it; use ROOST_AUTH_SECRET or a file" },
+	{ "-o redis.password=hush", "", 2, "-o redis.password: ps would show it; use ROOST_REDIS_PASSWORD or a file" },
 	{ "-o limits.max_message=big", "", 78,
 	  "-o limits.max_message: expected a size such as 64k or 1m, got 'big'" },
 	{ "-w many", "", 78, "-w: expected a whole number, got 'many'" },
