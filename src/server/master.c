@@ -165,13 +165,13 @@ master_start(struct master *m, struct worker *w, uint64_t now)
 	if (pid == 0)
 		worker_run(&m->options, w->index, self);
 	if (pid < 0) {
-		log_error("cannot start worker %u: %s", w->index, strerror(errno));
+		log_error("cannot start worker %u: %s", w->index + 1, strerror(errno));
 		worker_back_off(w, &m->options, now);
 		return;
 	}
 	w->pid = pid;
 	w->started = now;
-	log_info("worker %u is process %ld", w->index, (long)pid);
+	log_info("worker %u is process %ld", w->index + 1, (long)pid);
 	/* Held back until it is ready, this makes it read what the others have read since we started. */
 	if (m->reloaded)
 		kill(pid, SIGHUP);
@@ -291,12 +291,12 @@ master_on_end(struct master *m, struct worker *w, int status)
 	w->pid = 0;
 	slot_clear_gauges(&slots[w->index].stats);
 	if (m->stopping) {
-		log_info("worker %u (process %ld) %s", w->index, (long)pid, how);
+		log_info("worker %u (process %ld) %s", w->index + 1, (long)pid, how);
 		m->result = m->result != 0 ? m->result : code;
 		return;
 	}
 	if (lived < m->options.early_ms && is_hopeless(code) && !master_serves(m, now)) {
-		log_error("worker %u (process %ld) %s at once: giving up", w->index, (long)pid, how);
+		log_error("worker %u (process %ld) %s at once: giving up", w->index + 1, (long)pid, how);
 		m->result = code;
 		m->stopping = true;
 		master_set_deadline(m, HASTE_MS);
@@ -305,7 +305,7 @@ master_on_end(struct master *m, struct worker *w, int status)
 	}
 	if (lived >= m->options.settled_ms)
 		w->backoff = m->options.backoff_ms;
-	log_error("worker %u (process %ld) %s after %llu ms; again in %llu ms", w->index, (long)pid, how,
+	log_error("worker %u (process %ld) %s after %llu ms; again in %llu ms", w->index + 1, (long)pid, how,
 	    (unsigned long long)lived, (unsigned long long)w->backoff);
 	worker_back_off(w, &m->options, now);
 }

@@ -797,7 +797,7 @@ describe("F23 reloads", () => {
 });
 
 describe("the master", () => {
-	const worker = (daemon) => Number([...daemon.log.matchAll(/worker 0 is process (\d+)/g)].at(-1)[1]);
+	const worker = (daemon) => Number([...daemon.log.matchAll(/worker 1 is process (\d+)/g)].at(-1)[1]);
 
 	test("restarts a worker that was killed, while callers wait", async (t) => {
 		const daemon = await serve(t, { options: { "server.supervise": "yes" } });
@@ -819,7 +819,7 @@ describe("the master", () => {
 			const pid = worker(daemon), { joins_total: before } = await daemon.metrics();
 			const began = performance.now();
 			process.kill(pid, "SIGKILL");
-			await daemon.logged(new RegExp(`error worker 0 \\(process ${pid}\\) died of signal 9 \\(Killed\\) ` +
+			await daemon.logged(new RegExp(`error worker 1 \\(process ${pid}\\) died of signal 9 \\(Killed\\) ` +
 				`after \\d+ ms; again in ${100 << (n - 1)} ms`));
 			await waitFor(() => joins === n + 1, "the client to be back");
 			t.diagnostic(`back after ${Math.round(performance.now() - began)} ms`);
