@@ -139,7 +139,7 @@ const struct config_option config_options[] = {
 
 	{ .name = "server.workers", .type = CONFIG_NUMBER, AT(workers), .value = "1", .min = 1,
 	  .max = 256, .flag = 'w', .long_flag = "workers", .arg = "WORKERS",
-	  .help = "processes; more than one need a broker" },
+	  .help = "processes; more than one meet in Redis" },
 	{ .name = "server.supervise", .type = CONFIG_BOOL, AT(supervise), .value = "no",
 	  .help = "a master restarts even a single worker" },
 	{ .name = "server.user", .type = CONFIG_STRING, AT(user), .value = "", .flag = 'u',
@@ -295,7 +295,7 @@ const struct config_option config_options[] = {
 
 	{ .name = "admin.listen", .type = CONFIG_LISTEN, AT(admin_listen), .value = "127.0.0.1:4001",
 	  .long_flag = "admin-listen", .arg = "ADDRESS",
-	  .help = "where metrics are served; none: nowhere" },
+	  .help = "where metrics and the API are served; none: nowhere" },
 	{ .name = "admin.api_key_file", .type = CONFIG_STRING, AT(admin_key_file), .value = "",
 	  .reload = true,
 	  .help = "file with the key of the HTTP API" },

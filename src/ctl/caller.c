@@ -108,7 +108,9 @@ caller_call(const struct caller *c, const char *method, const char *path, const 
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, fault);
 	r = curl_easy_perform(curl);
 	if (r != CURLE_OK) {
-		*why = xasprintf("%s: %s", c->url, fault[0] != '\0' ? fault : curl_easy_strerror(r));
+		/* Of a unix socket the long text tells a port and a host that nobody asked for. */
+		*why = xasprintf("%s: %s", c->url,
+		    fault[0] != '\0' && strncmp(c->url, "unix:", 5) != 0 ? fault : curl_easy_strerror(r));
 		return -1;
 	}
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &a->status);

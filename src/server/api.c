@@ -138,7 +138,7 @@ api_admit(const struct api *api, const struct http_conn *conn, const struct http
 	log_peer(LOG_INFO_, addr_text(http_conn_peer(conn), peer), "refused 401 %.*s: not the API's key",
 	    SLICE_ARG(req->path));
 	return refuse(how, 401, "WWW-Authenticate: Bearer\r\n",
-	    ERROR("UNAUTHORIZED", "expected the header Authorization: Bearer KEY, with the key of this server"));
+	    ERROR("UNAUTHORIZED", "no key, or not the one of this server: expected the header Authorization: Bearer KEY"));
 }
 
 static int
