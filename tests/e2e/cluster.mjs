@@ -83,7 +83,8 @@ export class Cluster {
 	}
 
 	node(id) { return this.all.get(id); }
-	get nodes() { return [...this.all.values()].filter((node) => node.status === null); }
+	/* Those that live, n1 first. */
+	get nodes() { return [...this.all.keys()].sort().map((id) => this.node(id)).filter((node) => node.status === null); }
 
 	/* All who live have their place, and count each other. */
 	async met(n = this.nodes.length, { timeout = TIMEOUT + PATIENCE, among = this.nodes } = {}) {

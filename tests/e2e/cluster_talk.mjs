@@ -2,6 +2,7 @@
 // presence. Afterwards it is looked at who heard what.
 
 import assert from "node:assert/strict";
+import { SLACK } from "./cluster.mjs";
 import { sleep, waitFor } from "./harness.mjs";
 import { Member, agreed } from "./presence_model.mjs";
 
@@ -23,6 +24,7 @@ export class Talk {
 		await agreed(talk.present);
 		talk.marks = new Map(talk.present.map((m) => [m, m.got.length]));
 		talk.going = Promise.all([...talk.live.map((m, k) => talk.chat(m, k)), ...talk.kept.map((m, k) => talk.keep(m, k))]);
+		await waitFor(() => talk.kept.every((m) => m.heard("say").length > 5), "something to be kept");
 		return talk;
 	}
 
@@ -73,18 +75,42 @@ export class Talk {
 		return entries.map(([, fields]) => name(JSON.parse(fields[fields.indexOf("payload") + 1])));
 	}
 
-	/* Nobody was told twice, and all in the order of each speaker; `from` and `to` name by numbers who missed nothing. */
-	checkLive({ whole = [] } = {}) {
-		this.live.forEach((member, to) => {
+	/*
+	 * Nobody was told twice, all in the order of each speaker, and who missed something was told that this may be. `whole`:
+	 * [from, to] by numbers, who missed nothing.
+	 */
+	async checkLive({ whole = [] } = {}) {
+		for (let to = 0; to < this.live.length; to++)
 			for (let from = 0; from < this.live.length; from++) {
-				const heard = member.heard("say").filter((p) => p.from === from).map((p) => p.i);
+				const heard = this.live[to].heard("say").filter((p) => p.from === from).map((p) => p.i);
 
-				for (let i = 1; i < heard.length; i++)
-					assert.ok(heard[i] > heard[i - 1], `${member.user} heard ${from}.${heard[i]} behind ${from}.${heard[i - 1]}`);
+				heard.forEach((i, at) => assert.ok(at === 0 || i > heard[at - 1],
+					`${this.live[to].user} heard ${from}.${i} behind ${from}.${heard[at - 1]}`));
 				if (from === to || whole.some(([a, b]) => a === from && b === to))
-					assert.deepEqual(heard, Array.from({ length: this.said[from] + 1 }, (_, i) => i), `what ${member.user} heard of ${from}`);
+					assert.deepEqual(heard, Array.from({ length: this.said[from] + 1 }, (_, i) => i), `what ${this.live[to].user} heard of ${from}`);
 			}
-		});
+		await waitFor(() => this.live.every((_, to) => this.secretGap(to) === null), "gaps to be announced", 5000 + SLACK)
+			.catch((e) => { throw new Error(`${e.message}: ${this.live.map((_, to) => this.secretGap(to))}`); });
+	}
+
+	/* Something that was missed without a word behind what came before it; null if nothing was. */
+	secretGap(to) {
+		const { got, user } = this.live[to];
+		const told = got.findLastIndex(([event]) => event === "system");
+
+		for (let from = 0; from < this.live.length; from++) {
+			let next = 0, behind = -1;
+
+			for (const [at, [event, payload]] of [...got, ["say", { from, i: this.said[from] + 1 }]].entries()) {
+				if (event !== "say" || payload.from !== from)
+					continue;
+				if (payload.i !== next && told < behind)
+					return `${user} lacks ${from}.${next}`;
+				next = payload.i + 1;
+				behind = at;
+			}
+		}
+		return null;
 	}
 
 	/*

@@ -31,7 +31,7 @@ export class Member {
 		this.closed = 0;
 		this.socket = new Socket(at.socketUrl ?? at, {
 			transport: WebSocket,
-			params: () => ({ token: mint({ user_id: user }) }),
+			params: () => ({ token: mint({ user_id: user, exp: Math.floor(Date.now() / 1000) + 3 * 86_400 }) }),
 			heartbeatIntervalMs: heartbeat,
 			reconnectAfterMs: () => reconnect ? 50 + Math.random() * 200 : 3_600_000,
 			rejoinAfterMs: () => reconnect ? 50 + Math.random() * 200 : 3_600_000,
