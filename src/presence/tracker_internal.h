@@ -34,6 +34,7 @@ struct remote {
 	bool			asked;		/* sync->read is under way */
 	bool			again;		/* what was read was less than what was heard, once */
 	bool			missing;	/* there was no hash: `retry` reads again before we believe that */
+	bool			less;		/* there was less than we have: the same */
 	struct timer		retry;
 };
 
@@ -134,6 +135,8 @@ void remote_replace(struct remote *, uint64_t epoch, uint64_t version, const str
 /* There is a hash, or news that are as good; there is none: believed at the second time, if the node lives. */
 void remote_is_there(struct remote *);
 void remote_is_missing(struct remote *);
+/* There is less than we have: the same. True if that is to be believed. */
+bool remote_is_less(struct remote *);
 /* What was read may be less than what was heard: then it is read once more, and believed. */
 void remote_check_heard(struct remote *);
 /* Its node is up. */

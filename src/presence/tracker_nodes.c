@@ -86,7 +86,7 @@ tracker_read(struct tracker *tr, struct slice topic, struct slice node, uint64_t
 	r->asked = false;
 	if (missing) {
 		remote_is_missing(r);
-	} else if (!replica_is_newer(&r->replica, epoch, version)) {
+	} else if (!replica_is_newer(&r->replica, epoch, version) || remote_is_less(r)) {
 		remote_replace(r, epoch, version, items, n_items);
 		remote_is_there(r);
 	}

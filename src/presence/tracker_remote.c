@@ -81,7 +81,7 @@ remote_free(struct remote *r)
 void
 remote_is_there(struct remote *r)
 {
-	r->missing = false;
+	r->missing = r->less = false;
 	timer_stop(&r->retry);
 }
 
@@ -183,6 +183,22 @@ remote_is_missing(struct remote *r)
 	replica_clear(&r->replica);
 	/* Should it be there again after all, then it is news. */
 	r->replica.version = 0;
+}
+
+/*
+ * Redis tells changes as it takes them, so that an answer that falls behind them is overtaken soon. If nothing comes,
+ * we were told what nobody wrote. True if that is to be believed.
+ */
+bool
+remote_is_less(struct remote *r)
+{
+	if (timer_is_set(&r->retry))
+		return false;
+	if (r->less)
+		return true;
+	r->less = true;
+	loop_timer(r->topic->tracker->loop, &r->retry, r->topic->tracker->loop->now + RETRY_MS);
+	return false;
 }
 
 /* Less than what was heard of: it is read once more, then believed. */

@@ -749,6 +749,38 @@ START_TEST(no_hash)
 }
 END_TEST
 
+START_TEST(less_than_we_have)
+{
+	look_on();
+	delta("n", 10, 0, 5, "a", NULL);
+	/* Nobody wrote that. */
+	delta("n", _i == 0 ? 10 : 77, 0, 99, "x", NULL);
+	sees("x");
+	reads("n", 10, 5, "a");
+	reads("n", 10, 5, "a");
+	sees("x");
+	has_said("");
+	turn_after(loop, 2500);
+	has_said("?t@n;");
+	reads("n", 10, 5, "a");
+	sees("a");
+	delta("n", 10, 5, 6, "b", NULL);
+	sees("ab");
+	has_said("");
+	/* An answer that was overtaken. */
+	reads("n", 10, 5, "a");
+	delta("n", 10, 6, 7, "c", NULL);
+	turn_after(loop, 3000);
+	has_said("");
+	reads("n", 10, 6, "a");
+	sees("abc");
+	reads("n", 10, 7, "c");
+	turn_after(loop, 3000);
+	sees("c");
+	has_said("");
+}
+END_TEST
+
 START_TEST(nodes_come_and_go)
 {
 	struct slice names[] = { SLICE("n") };
@@ -1011,6 +1043,7 @@ cluster_case(void)
 	tcase_add_test(t, deltas_in_order);
 	tcase_add_test(t, gaps_are_read);
 	tcase_add_loop_test(t, no_hash, 0, 3);
+	tcase_add_loop_test(t, less_than_we_have, 0, 2);
 	tcase_add_test(t, nodes_come_and_go);
 	tcase_add_test(t, audits_go_round);
 	tcase_add_loop_test(t, taken_over_from_another, 0, 2);
