@@ -81,11 +81,14 @@ loop_free(struct loop *l)
 {
 	if (l == NULL)
 		return NULL;
+	if (l->wake != NULL)
+		event_free(l->wake);
+	/* A look-up that was cancelled is told so by the base, and goes then. */
+	if (l->base != NULL)
+		event_base_loop(l->base, EVLOOP_NONBLOCK);
 	loop_bury_dead(l);
 	loop_free_rings(l);
 	batch_free(l->batch);
-	if (l->wake != NULL)
-		event_free(l->wake);
 	if (l->base != NULL)
 		event_base_free(l->base);
 	free(l->read_buf);

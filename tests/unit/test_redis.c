@@ -117,7 +117,6 @@ static void
 teardown(void)
 {
 	redis = redis_free(redis);
-	loop_turn(loop, false);
 	loop = loop_free(loop);
 	buf_done(&journal);
 	with_redis_end();
@@ -964,9 +963,8 @@ START_TEST(by_a_name_that_is_not_known)
 	redis = redis_free(redis);
 	turn_for(50);
 	start();
-	turn_for(10);
+	loop_turn(loop, false);
 	redis = redis_free(redis);
-	turn_for(50);
 }
 END_TEST
 
