@@ -322,7 +322,6 @@ websocket_on_end(struct stream *s, int error)
 	websocket_free(s->owner, false);
 }
 
-/* The client does not read. Half a queue stops us from reading what it sends; a whole one ends it. */
 /*
  * One great message, such as the presences of a great topic, is nobody's fault: it waits beside what counts, for as long as
  * the client goes on reading.
@@ -335,6 +334,7 @@ websocket_is_slow(const struct websocket *ws, const struct outq *q)
 	return q->lost || (q->bytes > max && q->bytes > max + outq_greatest(q));
 }
 
+/* The client does not read. Half a queue stops us from reading what it sends; a whole one ends it. */
 static void
 websocket_on_stuck(struct stream *s)
 {
