@@ -50,6 +50,16 @@ slice_starts(struct slice a, struct slice with)
 	return a.n >= with.n && (with.n == 0 || memcmp(a.p, with.p, with.n) == 0);
 }
 
+/* <0, 0, >0: byte by byte, a shorter text before a longer one. */
+static inline int
+slice_compare(struct slice a, struct slice b)
+{
+	size_t n = a.n < b.n ? a.n : b.n;
+	int    r = n > 0 ? memcmp(a.p, b.p, n) : 0;
+
+	return r != 0 ? r : (a.n > b.n) - (a.n < b.n);
+}
+
 /* What is left behind the first `n` bytes; `n` must not exceed the length. */
 static inline struct slice
 slice_from(struct slice a, size_t n)

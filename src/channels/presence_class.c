@@ -163,10 +163,8 @@ static int
 by_name(const void *a, const void *b)
 {
 	const struct field *x = *(const struct field *const *)a, *y = *(const struct field *const *)b;
-	int		    r = memcmp(x->name.p, y->name.p, x->name.n < y->name.n ? x->name.n : y->name.n);
+	int		    r = slice_compare(x->name, y->name);
 
-	if (r == 0)
-		r = (x->name.n > y->name.n) - (x->name.n < y->name.n);
 	return r != 0 ? r : (x->place > y->place) - (x->place < y->place);
 }
 

@@ -18,7 +18,7 @@ compare_keys(const void *a, const void *b)
 {
 	const struct presence_item *x = *(const struct presence_item *const *)a;
 	const struct presence_item *y = *(const struct presence_item *const *)b;
-	int			    r = presence_text_compare(x->key, y->key);
+	int			    r = slice_compare(x->key, y->key);
 
 	/* They lie in one array: those of one key stay in order. */
 	return r != 0 ? r : (x > y) - (x < y);

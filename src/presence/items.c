@@ -55,22 +55,13 @@ presence_items_linger(struct presence_items *a, const struct presence_items *ref
 	map_done(&by_ref);
 }
 
-int
-presence_text_compare(struct slice a, struct slice b)
-{
-	size_t n = a.n < b.n ? a.n : b.n;
-	int    r = n > 0 ? memcmp(a.p, b.p, n) : 0;
-
-	return r != 0 ? r : (a.n > b.n) - (a.n < b.n);
-}
-
 static int
 compare_items(const void *a, const void *b)
 {
 	const struct presence_item *x = a, *y = b;
-	int			    r = presence_text_compare(x->key, y->key);
+	int			    r = slice_compare(x->key, y->key);
 
-	return r != 0 ? r : presence_text_compare(x->ref, y->ref);
+	return r != 0 ? r : slice_compare(x->ref, y->ref);
 }
 
 void

@@ -25,8 +25,6 @@ void presence_items_done(struct presence_items *);
 void presence_items_add(struct presence_items *, const struct presence_item *);
 /* Marks as lingering those whose refs are among the others. */
 void presence_items_linger(struct presence_items *, const struct presence_items *refs);
-/* <0, 0, >0: byte by byte, a shorter text before a longer one. */
-int presence_text_compare(struct slice, struct slice);
 /* By key, then by ref. */
 void presence_items_sort(struct presence_items *);
 

@@ -85,15 +85,6 @@ remote_is_there(struct remote *r)
 	timer_stop(&r->retry);
 }
 
-static int
-slice_cmp(struct slice a, struct slice b)
-{
-	const size_t n = a.n < b.n ? a.n : b.n;
-	const int    r = memcmp(a.p, b.p, n);
-
-	return r != 0 ? r : (a.n > b.n) - (a.n < b.n);
-}
-
 /*
  * A node that is up holds this presence: it may have taken it over from us. Where both have a client for it, as both
  * took it over from a third at once, one of them gives way.
@@ -106,7 +97,7 @@ remote_took(struct remote *r, struct presence *p)
 
 	if (p->linger != NULL)
 		own_del(t, p);
-	else if (p->owner != NULL && slice_cmp(t->tracker->node, r->node->name) > 0)
+	else if (p->owner != NULL && slice_compare(t->tracker->node, r->node->name) > 0)
 		own_rename(t, p);
 	if (t->own.lingering.n == 0)
 		return;

@@ -173,11 +173,8 @@ static int
 by_join_ref(const void *a, const void *b)
 {
 	const struct presence_member *const *x = a, *const *y = b;
-	const struct slice		     left = (*x)->join_ref, right = (*y)->join_ref;
-	const size_t			     n = left.n < right.n ? left.n : right.n;
-	const int			     r = n > 0 ? memcmp(left.p, right.p, n) : 0;
 
-	return r != 0 ? r : (left.n > right.n) - (left.n < right.n);
+	return slice_compare((*x)->join_ref, (*y)->join_ref);
 }
 
 /* Takes them off the list, ordered so that those who get the same frame follow each other. */
