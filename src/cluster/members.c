@@ -168,16 +168,19 @@ members_left(struct members *m, struct slice node, uint64_t epoch, uint64_t now)
 	if (one == NULL || epoch < one->epoch || one->state == MEMBER_DOWN)
 		return false;
 	news = one->state != MEMBER_LEFT;
+	one->epoch = epoch;
 	one->heard = now;
 	member_set_state(m, one, MEMBER_LEFT);
 	return news;
 }
 
+/* Up to that epoch, which is its own or a later one. */
 static bool
-member_die(struct members *m, struct member *one)
+member_die(struct members *m, struct member *one, uint64_t epoch)
 {
 	bool news = one->state == MEMBER_UP || one->state == MEMBER_EXPECTED;
 
+	one->epoch = epoch;
 	member_set_state(m, one, MEMBER_DOWN);
 	return news;
 }
@@ -187,7 +190,7 @@ members_dead(struct members *m, struct slice node, uint64_t epoch)
 {
 	struct member *one = members_get(m, node);
 
-	return one != NULL && epoch >= one->epoch && member_die(m, one);
+	return one != NULL && epoch >= one->epoch && member_die(m, one, epoch);
 }
 
 static uint64_t
@@ -242,7 +245,7 @@ members_answered(struct members *m, enum members_answer answer, uint64_t epoch, 
 	if (answer == MEMBERS_OURS)
 		v.epoch = epoch;
 	v.clean = answer == MEMBERS_OURS || (one->unsure && v.epoch != 0);
-	v.down = !heard && one->epoch <= v.epoch && member_die(m, one);
+	v.down = !heard && one->epoch <= v.epoch && member_die(m, one, v.epoch);
 	one->unsure = false;
 	return v;
 }

@@ -40,6 +40,15 @@ static const struct timeline timelines[] = {
 		{ 2200, BEAT, "b", 100, 1, MEMBERS_UP },
 		{ 2200, IS, "a", 0, 0, MEMBER_UP },
 	} },
+	{ "what is dead is so up to the epoch that was told", {
+		{ 0, BEAT, "a", 100, 1, MEMBERS_UP },
+		{ 10, LEFT, "a", 150, 0, true },
+		{ 20, BEAT, "a", 100, 2, MEMBERS_STALE },
+		{ 30, BEAT, "a", 160, 1, MEMBERS_UP },
+		{ 40, DEAD, "a", 200, 0, true },
+		{ 50, BEAT, "a", 160, 2, MEMBERS_STALE },
+		{ 50, IS, "a", 0, 0, MEMBER_DOWN },
+	} },
 	{ "beats that stay behind", {
 		{ 0, BEAT, "a", 200, 1, MEMBERS_UP },
 		{ 1000, BEAT, "a", 100, 1, MEMBERS_STALE },
