@@ -56,8 +56,8 @@ audit_own(struct presence_sync *s, struct slice topic)
 }
 
 /*
- * More than we know: the tracker looks whether it still knows less. Less: Redis went back, or a stranger was
- * there.
+ * More than we know: the tracker looks whether it still knows less. Less, or anything where we know of nothing
+ * that is left: Redis went back, or a stranger was there.
  */
 static void
 other_audited(struct ask *a, const struct redisReply *reply)
@@ -72,7 +72,7 @@ other_audited(struct ask *a, const struct redisReply *reply)
 	there = answer_numbers(reply, &epoch, &version);
 	if (!there && a->version == 0)
 		return;
-	if (!there || epoch < a->epoch || (epoch == a->epoch && version < a->version))
+	if (!there || a->version == 0 || epoch < a->epoch || (epoch == a->epoch && version < a->version))
 		sync_read(s, a->topic, a->node);
 	else if (epoch != a->epoch || version != a->version)
 		tracker_heard(s->tracker, a->topic, a->node, epoch, version);

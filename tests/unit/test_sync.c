@@ -490,6 +490,24 @@ START_TEST(a_lost_delta_is_found_by_the_audit)
 }
 END_TEST
 
+/* Nobody wrote that: what stands in Redis is believed in the end. */
+START_TEST(what_a_stranger_said_is_found_by_the_audit)
+{
+	static const char *const changes[] = {
+		"\"empty\":true", "\"joins\":{\"u9\":{\"metas\":[{\"phx_ref\":\"x\"}]},\"u8\":{\"metas\":[{\"phx_ref\":\"y\"}]}}",
+	};
+	struct viewer *v[2];
+
+	start_pair(v);
+	with_redis_do("PUBLISH roost:p:{t} {\"v\":1,\"node\":\"a\",\"epoch\":%llu,\"from\":0,\"to\":9999,%s}",
+	    (unsigned long long)cluster_epoch(nodes[0].cluster) + (unsigned)_i % 2, changes[_i / 2]);
+	let_pass(10 * BEAT_MS);
+	viewer_reads(v[1]);
+	ck_assert_uint_eq(v[1]->model.n, _i / 2 == 0 ? 1 : 3);
+	until_shown("t", 2);
+}
+END_TEST
+
 START_TEST(missing_heartbeats_are_noticed)
 {
 	struct viewer *v[2];
@@ -1047,6 +1065,7 @@ sync_suite(void)
 	tcase_add_test(tc, a_lost_delta_is_found_by_heartbeats);
 	tcase_add_test(tc, a_lost_first_delta_is_found_by_heartbeats);
 	tcase_add_test(tc, a_lost_delta_is_found_by_the_audit);
+	tcase_add_loop_test(tc, what_a_stranger_said_is_found_by_the_audit, 0, 4);
 	tcase_add_test(tc, missing_heartbeats_are_noticed);
 	tcase_add_test(tc, an_emptied_redis);
 	tcase_add_test(tc, a_lost_hash_is_written_again);
