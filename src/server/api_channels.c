@@ -284,18 +284,33 @@ api_list(struct api_call *call, struct slice query, struct slice body)
 
 /* Who is present. */
 
-/* One presence as an object with the key as its id; without what tells presences apart for programs. */
+/* What programs tell presences apart by, and what would stand for the key, however it is spelt. */
+static bool
+member_hides(struct slice name)
+{
+	static const char *const hidden[] = { "id", "phx_ref", "phx_ref_prev" };
+	char			 scratch[sizeof("phx_ref_prev")];
+	struct slice		 text;
+
+	if (json_text(name, scratch, sizeof(scratch), &text) < 0)
+		return false;
+	for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++)
+		if (slice_is(text, hidden[i]))
+			return true;
+	return false;
+}
+
+/* One presence as an object with the key as its id. */
 static void
 add_member(struct buf *out, struct slice key, struct slice meta)
 {
-	static const char *const hidden[] = { "\"id\"", "\"phx_ref\"", "\"phx_ref_prev\"" };
-	struct slice		 name, value;
-	size_t			 at = 0;
+	struct slice name, value;
+	size_t	     at = 0;
 
 	buf_add_str(out, "{\"id\":");
 	buf_add_slice(out, key);
 	while (json_next_member(meta, &at, &name, &value) == 1) {
-		if (slice_is(name, hidden[0]) || slice_is(name, hidden[1]) || slice_is(name, hidden[2]))
+		if (member_hides(name))
 			continue;
 		buf_add_char(out, ',');
 		buf_add_slice(out, name);

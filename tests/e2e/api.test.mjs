@@ -9,7 +9,7 @@ import { after, before, describe, test } from "node:test";
 import { Cluster, ROUTES, SLACK } from "./cluster.mjs";
 import { Client } from "./crowd.mjs";
 import { DEV_SECRET, PATIENCE, mint, start, waitFor, within } from "./harness.mjs";
-import { Wire } from "./raw.mjs";
+import { OP, Wire, frame } from "./raw.mjs";
 import { noRedis } from "./redis.mjs";
 
 const DEV_KEY = "roost-dev-key";
@@ -209,6 +209,16 @@ describe("a node alone, with --dev", { concurrency: false }, () => {
 		assert.equal((await fine(d.adminPort, "GET", channel("room:seen:a"))).memberCount, 1);
 		await client.cut();
 		assert.deepEqual(await fine(d.adminPort, "GET", channel("room:nobody", "/members")), { members: [], presences: {} });
+	});
+
+	test("no meta stands for another's id, however it is spelt", async () => {
+		const topic = "presence:room:ids", client = await join(d, topic, { user: "u7", secret: DEV_SECRET });
+		const read = async () => (await fine(d.adminPort, "GET", channel(topic, "/members"))).members;
+
+		client.write(frame(OP.text, `[null,"9","${topic}","update_status",{"\\u0069d":"u1","id":"u2","mood":"fine"}]`));
+		await waitFor(async () => (await read())[0]?.mood === "fine", "the update");
+		assert.deepEqual((await read()).map((who) => who.id), ["u7"]);
+		await client.cut();
 	});
 
 	test("a topic that keeps messages", async () => {
