@@ -15,11 +15,14 @@ enum node_state {
 	NODE_DOWN
 };
 
+#define PRESENCE_MAX_NODES	1024	/* remembered at once: those that are down without a trace make room */
+
 struct presence_node {
 	struct slice	name;
 	struct list	in_tracker;
 	enum node_state	state;
 	uint64_t	epoch;		/* the newest that the cluster told of; of a dead node, the one that died */
+	unsigned	n_remotes;	/* in all topics */
 	char		text[];
 };
 
@@ -115,8 +118,7 @@ void topic_touch(struct presence_topic *);
 /* What can be told is told at the end of this turn. */
 void topic_hurry(struct presence_topic *);
 void topic_on_window(struct timer *, uint64_t now_ms);
-/* What changed in our own replica, or all of it, to Redis. */
-void topic_write(struct presence_topic *);
+/* All of our own replica, to Redis. */
 void topic_write_whole(struct presence_topic *);
 
 /* tracker_remote.c. NULL if nothing is known of that node in the topic. */

@@ -1,6 +1,8 @@
 /*
  * What the other nodes hold: their deltas, what is read of them, and whether they are up.
  */
+#include <stdlib.h>
+
 #include "base/mem.h"
 #include "presence/tracker_internal.h"
 
@@ -10,6 +12,22 @@ node_find(const struct tracker *tr, struct slice name)
 	return map_get(&tr->nodes_by_name, name);
 }
 
+/* Names come and go with processes: one that is not up and holds nothing is forgotten, the oldest first. */
+static void
+nodes_make_room(struct tracker *tr)
+{
+	list_each(l, &tr->nodes) {
+		struct presence_node *n = list_entry(l, struct presence_node, in_tracker);
+
+		if (n->state == NODE_UP || n->n_remotes > 0)
+			continue;
+		map_del(&tr->nodes_by_name, n->name);
+		list_remove(&n->in_tracker);
+		free(n);
+		return;
+	}
+}
+
 static struct presence_node *
 node_get(struct tracker *tr, struct slice name)
 {
@@ -17,6 +35,8 @@ node_get(struct tracker *tr, struct slice name)
 
 	if (n != NULL)
 		return n;
+	if (tr->nodes_by_name.n >= PRESENCE_MAX_NODES)
+		nodes_make_room(tr);
 	n = xmalloc(sizeof(*n) + name.n);
 	*n = (struct presence_node){ .name = { n->text, name.n } };
 	memcpy(n->text, name.p, name.n);

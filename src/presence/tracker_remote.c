@@ -66,6 +66,7 @@ remote_get(struct presence_topic *t, struct presence_node *n)
 	*r = (struct remote){ .topic = t, .node = n, .retry.fire = remote_on_retry };
 	replica_init(&r->replica, &t->view, n->state == NODE_UP);
 	list_append(&t->remotes, &r->in_topic);
+	n->n_remotes++;
 	return r;
 }
 
@@ -75,6 +76,7 @@ remote_free(struct remote *r)
 	timer_stop(&r->retry);
 	replica_done(&r->replica);
 	list_remove(&r->in_topic);
+	r->node->n_remotes--;
 	free(r);
 }
 

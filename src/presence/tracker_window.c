@@ -105,7 +105,8 @@ topic_write_whole(struct presence_topic *t)
 	topic_clean(t);
 }
 
-void
+/* What changed in our own replica, or all of it. */
+static void
 topic_write(struct presence_topic *t)
 {
 	autofree struct presence_item *put = NULL, *gone = NULL;

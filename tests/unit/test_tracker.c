@@ -7,6 +7,7 @@
 #include "turned_by_hand.h"
 
 #include "base/stats.h"
+#include "presence/tracker_internal.h"
 
 Suite *tracker_suite(void);
 
@@ -963,6 +964,29 @@ START_TEST(taken_over_twice)
 }
 END_TEST
 
+/* Whoever came and went makes room; who is up, or holds something, stays known. */
+START_TEST(nodes_are_forgotten)
+{
+	char name[16];
+
+	look_on();
+	delta("n", 10, 0, 1, "n", NULL);
+	delta("o", 20, 0, 1, "o", NULL);
+	tracker_node(tracker, SLICE("p"), 5, true);
+	for (unsigned i = 0; i < 2 * PRESENCE_MAX_NODES; i++) {
+		snprintf(name, sizeof(name), "x%u", i);
+		tracker_node(tracker, slice_str(name), 1, true);
+		tracker_node(tracker, slice_str(name), 1, false);
+	}
+	ck_assert_uint_eq(tracker->nodes_by_name.n, PRESENCE_MAX_NODES);
+	sees("n");
+	tracker_node(tracker, SLICE("o"), 20, true);
+	sees("no");
+	delta("p", 5, 0, 1, "p", NULL);
+	sees("nop");
+}
+END_TEST
+
 START_TEST(freed_with_what_lingers)
 {
 	struct viewer *v = enters(0);
@@ -1050,6 +1074,7 @@ cluster_case(void)
 	tcase_add_test(t, taken_over_and_changed);
 	tcase_add_loop_test(t, taken_over_by_another, 0, 2);
 	tcase_add_loop_test(t, taken_over_twice, 0, 2);
+	tcase_add_test(t, nodes_are_forgotten);
 	tcase_add_test(t, freed_with_what_lingers);
 	return t;
 }
