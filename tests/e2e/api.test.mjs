@@ -215,7 +215,7 @@ describe("a node alone, with --dev", { concurrency: false }, () => {
 		const topic = "presence:room:ids", client = await join(d, topic, { user: "u7", secret: DEV_SECRET });
 		const read = async () => (await fine(d.adminPort, "GET", channel(topic, "/members"))).members;
 
-		client.write(frame(OP.text, `[null,"9","${topic}","update_status",{"\\u0069d":"u1","id":"u2","mood":"fine"}]`));
+		client.write(frame(OP.text, `[null,"9","${topic}","update_status",{"\\u0069d":"u1","mood":"fine"}]`));
 		await waitFor(async () => (await read())[0]?.mood === "fine", "the update");
 		assert.deepEqual((await read()).map((who) => who.id), ["u7"]);
 		await client.cut();
