@@ -117,6 +117,8 @@ cluster_message_read(struct cluster_message *m, struct slice text)
 	if (r < 0 || m->type == CLUSTER_OTHER)
 		return r;
 	r = read_number(text, "epoch", &m->epoch);
+	if (r == 0 && m->epoch >= CLUSTER_MAX_EPOCH)
+		return -EBADMSG;
 	if (r < 0 || m->type == CLUSTER_LEAVE)
 		return r;
 	if (m->type == CLUSTER_BEAT)

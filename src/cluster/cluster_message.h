@@ -8,6 +8,7 @@
 
 #define CLUSTER_VERSION		1
 #define CLUSTER_MAX_TYPE	32	/* bytes of a message's type */
+#define CLUSTER_MAX_EPOCH	(UINT64_C(1) << 52)	/* from there on a stranger speaks: no node's epoch could follow it */
 
 enum cluster_type {
 	CLUSTER_BEAT,		/* epoch, seq */
@@ -22,7 +23,7 @@ struct cluster_message {
 	struct slice	 name;		/* of the type */
 	struct slice	 node;		/* who says it; a valid id, as `dead` is */
 	struct slice	 dead;
-	uint64_t	 epoch;		/* at least 1 */
+	uint64_t	 epoch;		/* at least 1, less than CLUSTER_MAX_EPOCH */
 	uint64_t	 seq;		/* at least 1 */
 	char		 name_text[CLUSTER_MAX_TYPE];
 	char		 node_text[CLUSTER_MAX_NODE];

@@ -9,8 +9,6 @@
 #include "cluster/cluster_message.h"
 #include "cluster/cluster_scripts.h"
 
-#define MAX_FOLLOWED	(UINT64_C(1) << 52)	/* an epoch beyond it is a stranger's: no room above it */
-
 static void
 cluster_tell_change(struct cluster *c, struct slice node, uint64_t epoch, enum cluster_change change)
 {
@@ -90,7 +88,7 @@ cluster_we_are_dead(struct cluster *c, uint64_t epoch)
 	if (c->epoch == 0 || epoch < c->epoch || c->registering > 0)
 		return;
 	log_warn("other nodes have given us up: registering anew");
-	if (epoch > c->last_epoch && epoch < MAX_FOLLOWED)
+	if (epoch > c->last_epoch && epoch + 1 < CLUSTER_MAX_EPOCH)
 		c->last_epoch = epoch;
 	cluster_lose_place(c);
 	cluster_register(c);
@@ -219,7 +217,8 @@ cluster_expect(struct cluster *c, const struct redisReply *row)
 	if (!cluster_is_id(node) || slice_is(node, c->node))
 		return;
 	/* 0 if it cannot be known. */
-	cluster_number(row_field(row, "epoch"), &epoch);
+	if (cluster_number(row_field(row, "epoch"), &epoch) < 0 || epoch >= CLUSTER_MAX_EPOCH)
+		epoch = 0;
 	if (!members_expect(&c->members, node, epoch, c->loop->now))
 		cluster_full(node);
 }

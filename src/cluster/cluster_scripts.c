@@ -13,7 +13,8 @@
 /*
  * Never two owners of an id: a place that was fresh within the timeout is another boot's until it is given up; unless
  * the caller names that boot and the very score at which it knows it to be dead. A place that is still ours is kept
- * with its epoch; a new one has an epoch greater than any that was seen under this id.
+ * with its epoch; a new one has an epoch greater than any that was seen under this id, but for
+ * those that no node can have (CLUSTER_MAX_EPOCH).
  * ARGV: node, boot, last epoch, timeout, boot to displace, its score, the hash's life, host, pid, version, listen,
  * ms since the start.
  * {'placed', epoch} or {'taken', boot, score, host, pid}.
@@ -28,7 +29,9 @@ struct redis_script cluster_register_script = { .name = "register", .text =
 	"	return {'taken', boot, score, was[3] or '', was[4] or ''}\n"
 	"end\n"
 	"if not (boot == ARGV[2] and score and epoch == ARGV[3]) then\n"
-	"	epoch = " TEXT("math.max(now, (tonumber(epoch) or 0) + 1, ARGV[3] + 1)") "\n"
+	"	local seen = tonumber(epoch) or 0\n"
+	"	if seen + 1 >= 2 ^ 52 then seen = 0 end\n"
+	"	epoch = " TEXT("math.max(now, seen + 1, ARGV[3] + 1)") "\n"
 	"	redis.call('DEL', KEYS[2])\n"
 	"end\n"
 	"redis.call('HSET', KEYS[2], 'epoch', epoch, 'boot', ARGV[2], 'host', ARGV[8], 'pid', ARGV[9],\n"

@@ -778,14 +778,33 @@ START_TEST(an_epoch_behind_what_others_know)
 }
 END_TEST
 
-/* Nobody could go beyond that: who is called so stays below it, where it can be beaten again. */
+/* What no node could follow is not believed, of whomever it is said. */
 START_TEST(an_epoch_beyond_all)
 {
-	start_and_meet(1);
+	const uint64_t malformed = stats->bus_malformed_total;
+
+	start_and_meet(2);
 	with_redis_do("PUBLISH roost:cluster {\"v\":1,\"node\":\"c\",\"type\":\"down\",\"dead\":\"a\",\"epoch\":%llu}",
 	    (unsigned long long)1 << 53);
-	until(is_placed_again, &peers[0]);
+	with_redis_do("PUBLISH roost:cluster {\"v\":1,\"node\":\"b\",\"type\":\"beat\",\"epoch\":%llu,\"seq\":1,\"mine\":\"b\"}",
+	    (unsigned long long)1 << 53);
+	let_pass(5 * BEAT_MS);
+	ck_assert_uint_eq(stats->bus_malformed_total, malformed + 4);
+	ck_assert_uint_eq(peers[0].places, 1);
+	ck_assert_uint_eq(count(&peers[0], "renewed b"), 0);
+	ck_assert(cluster_is_up(peers[0].cluster, SLICE("b")));
+}
+END_TEST
+
+/* The same where the registry has it of old: under the own id, and under another. */
+START_TEST(an_epoch_beyond_all_in_the_registry)
+{
+	with_redis_do("HSET roost:node:a epoch %llu", (unsigned long long)1 << 53);
+	with_redis_do("HSET roost:node:b epoch %llu", (unsigned long long)1 << 53);
+	with_redis_do("ZADD roost:nodes 1 b");
+	start_and_meet(2);
 	ck_assert_uint_lt(peers[0].epoch, (uint64_t)1 << 52);
+	ck_assert_uint_lt(peers[1].epoch, (uint64_t)1 << 52);
 }
 END_TEST
 
@@ -928,6 +947,7 @@ cluster_suite(void)
 	tcase_add_test(t, called_dead);
 	tcase_add_test(t, an_epoch_behind_what_others_know);
 	tcase_add_test(t, an_epoch_beyond_all);
+	tcase_add_test(t, an_epoch_beyond_all_in_the_registry);
 	tcase_add_test(t, beats_are_missed);
 	tcase_add_test(t, all_hear_what_one_says);
 	tcase_add_test(t, nonsense_is_dropped);
