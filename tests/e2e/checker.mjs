@@ -185,13 +185,18 @@ export class Checker {
 		this.float(this.harm(id, () => this.cluster.pause(id), ms, () => this.cluster.resume(id)));
 	}
 
+	/* Its clients are not there any more. */
+	forget(id) {
+		this.broken.add(`dead ${id}`);
+		this.members.filter((m) => m.at === id).forEach((m) => this.drop(m));
+		this.readers.filter((r) => r.member !== null && r.node === id).forEach((r) => r.gone());
+	}
+
 	killNode(id) {
 		const ms = this.between(0, 4000);
 
 		this.note(`${id} is killed for ${ms} ms`);
-		this.broken.add(`dead ${id}`);
-		this.members.filter((m) => m.at === id).forEach((m) => this.drop(m));
-		this.readers.filter((r) => r.member !== null && r.node === id).forEach((r) => r.gone());
+		this.forget(id);
 		this.float(this.harm(id, () => this.cluster.kill(id), ms, async () => {
 			/* With Redis away it would not become ready. */
 			await this.cluster.restart(id, { until: "up" });
@@ -235,24 +240,24 @@ export class Checker {
 		const here = this.members.filter((m) => m.in), read = this.readers.filter((r) => r.member?.in);
 		const dice = this.random();
 
-		if (dice < 0.3 && read.length > 0)
+		if (dice < 0.4 && read.length > 0)
 			this.say(this.pick(read));
-		else if (dice < 0.36)
+		else if (dice < 0.45)
 			this.move(this.pick(this.readers));
-		else if (dice < 0.55 || here.length < 4) {
+		else if (dice < 0.6 || here.length < 4) {
 			if (this.members.length < MEMBERS)
 				this.join();
-		} else if (dice < 0.72)
+		} else if (dice < 0.76)
 			this.update(this.pick(here));
-		else if (dice < 0.82)
+		else if (dice < 0.85)
 			this.go(this.pick(here), true);
-		else if (dice < 0.89)
+		else if (dice < 0.91)
 			this.go(this.pick(here), false);
-		else if (dice < 0.95)
+		else if (dice < 0.97)
 			this.leave(this.pick(here));
-		else
+		else if (this.broken.size < 2)
 			await this.trouble();
-		await sleep(this.between(0, 40));
+		await sleep(this.between(0, 25));
 	}
 
 	async trouble() {
@@ -283,6 +288,8 @@ export class Checker {
 		while (this.afloat.size > 0)
 			await Promise.all(this.afloat);
 		await this.cluster.met(3);
+		if (this.random() < 0.4)
+			await this.restWithout(this.pick(this.ids));
 		for (const reader of this.readers)
 			if (!reader.member?.in)
 				await reader.join(this.cluster.node(this.pick(this.ids)));
@@ -291,6 +298,18 @@ export class Checker {
 		const lost = [...this.members, ...this.readers.map((r) => r.member)].filter((m) => m.closed > 0);
 		assert.deepEqual(lost.map((m) => m.user), [], "connections were lost");
 		this.note("all agree");
+	}
+
+	/* One is dead, and stays it until the others agree about it. */
+	async restWithout(id) {
+		this.note(`${id} is killed`);
+		this.forget(id);
+		await this.cluster.kill(id);
+		await this.checkPresence();
+		await this.cluster.met(2);
+		await this.cluster.restart(id);
+		this.broken.delete(`dead ${id}`);
+		await this.cluster.met(3);
 	}
 
 	async checkPresence() {
