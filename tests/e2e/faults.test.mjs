@@ -182,9 +182,9 @@ describe("F14 clients that do not read", () => {
 		assert.equal((await daemon.metrics()).slow_consumer_total, 0);
 		assertGrowth(shared, 16 * MIB);
 
-		/* One message more than fits, for all of them at once. */
+		/* More than fits, for all of them at once. */
 		const watch = await probe(daemon.port);
-		for (let n = 0; n < 5; n++)
+		for (let n = 0; n < 7; n++)
 			await publisher.ask("slow:1", "blob", { n, pad: "x".repeat(64 * KIB) });
 		await reached(daemon, "slow_consumer_total", 1000);
 		await reached(daemon, "connections", 3 + 1);

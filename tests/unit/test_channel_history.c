@@ -125,7 +125,7 @@ START_TEST(a_post_is_heard_and_answered)
 	client_says(a, "[\"1\",\"5\",\"room:a\",\"echo\",{ }]");
 	pass(10);
 	client_hears_like(a, SAID("{ \"id\":\"*\"}"));
-	client_hears_like(a, ANSWER("5", R("{\"id\":\"*\"}")));
+	client_hears_like(a, ANSWER("5", R("{ \"id\":\"*\"}")));
 	client_hears_like(b, SAID("{ \"id\":\"*\"}"));
 	client_hears_nothing(a);
 	client_hears_nothing(b);
