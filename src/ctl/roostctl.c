@@ -17,6 +17,7 @@
 #include "ctl/caller.h"
 #include "ctl/table.h"
 #include "ctl/words.h"
+#include "wire/json.h"
 
 #define EX_REFUSED	1	/* the server said no */
 #define EX_FLAGS	2	/* bad usage */
@@ -359,6 +360,12 @@ token_secret(const struct ctl *ctl, struct secret *kept, struct slice *secret, c
 	return false;
 }
 
+static bool
+names_user(struct slice claims)
+{
+	return json_member(claims, "user_id").p != NULL || json_member(claims, "sub").p != NULL;
+}
+
 static int
 run_token(struct ctl *ctl)
 {
@@ -379,6 +386,8 @@ run_token(struct ctl *ctl)
 	token = token_mint_hs256(secret, ctl->user, now, now + (int64_t)(ttl / 1000), claims.p);
 	if (token == NULL)
 		return complain(EX_FLAGS, xstrdup("no token can be made of this: too long, or the user is no UTF-8"));
+	if (ctl->user == NULL && !names_user(buf_slice(&claims)))
+		fprintf(stderr, "roostctl: the token names no user (--user ID), so servers refuse it\n");
 	printf(ctl->json ? "{\"token\":\"%s\"}\n" : "%s\n", token);
 	return 0;
 }

@@ -33,7 +33,7 @@ static void
 say_away(struct backplane *b, const char *why)
 {
 	if (!b->said_away)
-		log_warn("%s: %s; trying on", b->was_up ? "Redis is away" : "waiting for Redis", why);
+		log_warn("%s at %s: %s; trying on", b->was_up ? "lost Redis" : "waiting for Redis", b->place, why);
 	b->said_away = true;
 }
 
@@ -89,7 +89,7 @@ static void
 on_refused(void *arg, const char *why)
 {
 	struct backplane *b = arg;
-	autofree char	 *text = xasprintf("Redis refuses us: %s", why);
+	autofree char	 *text = xasprintf("Redis at %s refuses us: %s", b->place, why);
 
 	if (b->was_up)
 		log_error("%s; trying on", text);
@@ -111,7 +111,8 @@ on_place(void *arg, uint64_t epoch)
 	struct backplane *b = arg;
 
 	if (b->said_away || !b->was_up)
-		log_info("in the cluster as %s, epoch %llu", cluster_node(b->cluster), (unsigned long long)epoch);
+		log_info("in the cluster as %s, epoch %llu, by Redis at %s", cluster_node(b->cluster), (unsigned long long)epoch,
+		    b->place);
 	b->was_up = true;
 	b->said_away = false;
 	presence_sync_on_place(b->sync, epoch);
@@ -286,11 +287,11 @@ backplane_joined(struct backplane *b, const struct config *c, const struct redis
     const char *listen)
 {
 	struct tracker_options o;
-	char		       host[256] = "localhost", place[REDIS_URL_TEXT];
+	char		       host[256] = "localhost";
 
 	backplane_options(&o, c);
 	gethostname(host, sizeof(host) - 1);
-	log_info("node %s meets the others at %s", node, redis_url_text(url, place));
+	redis_url_text(url, b->place);
 	b->redis = redis_new(b->loop, &(struct redis_options){
 		.url = *url, .name = node, .connect_ms = c->redis_timeout_ms, .ping_ms = c->heartbeat_ms,
 		.answer_ms = c->redis_timeout_ms, .backoff_ms = 100, .backoff_max_ms = BACKOFF_MAX_MS, .max_queue = c->redis_max_queue,

@@ -28,6 +28,7 @@ struct backplane {
 	struct history		*history;
 	const struct backplane_user *user;
 	void			*arg;
+	char			 place[REDIS_URL_TEXT];	/* where Redis is, without the password: for the log */
 	uint64_t		 grace_ms;	/* how long /readyz stays fine without Redis */
 	bool			 was_up;	/* we had a place once */
 	bool			 missed;	/* the bus was lost since it was up */
