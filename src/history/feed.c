@@ -91,7 +91,6 @@ void
 late_free(struct late *late)
 {
 	list_remove(&late->in_feed);
-	list_remove(&late->in_history);
 	free(late);
 }
 
@@ -102,7 +101,6 @@ feed_add_late(struct feed *f, struct subscriber *who, struct position upto)
 
 	*late = (struct late){ .who = who, .upto = upto };
 	list_append(&f->lates, &late->in_feed);
-	list_append(&f->history->lates, &late->in_history);
 }
 
 void

@@ -28,10 +28,8 @@ struct history {
 	struct list	 queue;		/* of feeds that want to read */
 	unsigned	 reading;	/* feeds */
 	struct list	 reads;		/* struct read: under way */
-	struct list	 appends;	/* struct append: that are for everyone, */
-	struct list	 partial;	/* and those with somebody who is not to hear it */
+	struct list	 appends;	/* struct append */
 	struct list	 pages;		/* struct asked_page */
-	struct list	 lates;		/* struct late, of all feeds */
 };
 
 /* A read under way. */
@@ -58,7 +56,6 @@ struct held {
 /* A subscriber whose page holds messages that the others are still to hear. */
 struct late {
 	struct list	 in_feed;
-	struct list	 in_history;
 	struct subscriber *who;
 	struct position	 upto;		/* they end here */
 };
@@ -99,7 +96,7 @@ struct append {
 	struct list	 in_history;
 	struct list	 in_feed;	/* feed->excepting */
 	const struct feed *feed;	/* whose that is; NULL = it is in none */
-	const struct subscriber *except;
+	const struct subscriber *except;	/* NULL = nobody, or gone */
 	uint64_t	 tag;
 	bool		 stored;	/* the outcome was told */
 	struct position	 at;

@@ -104,9 +104,7 @@ history_new(struct loop *loop, struct pubsub *ps, struct store *store, const str
 	list_init(&h->queue);
 	list_init(&h->reads);
 	list_init(&h->appends);
-	list_init(&h->partial);
 	list_init(&h->pages);
-	list_init(&h->lates);
 	store->user = &history_store_user;
 	store->arg = h;
 	ps->keeper = &history_keeper;
@@ -143,7 +141,6 @@ history_free(struct history *h)
 	h->store->ops->free(h->store);
 	list_each(link, &h->reads)
 		free(list_entry(link, struct read, in_history));
-	list_append_all(&h->appends, &h->partial);
 	list_each(link, &h->appends)
 		append_free(list_entry(link, struct append, in_history));
 	page_end_all(h);
@@ -176,16 +173,16 @@ feed_close(struct feed *f)
 }
 
 void
-history_forget(struct history *h, const struct subscriber *who)
+feed_forget(struct feed *f, const struct subscriber *who)
 {
-	list_each(link, &h->lates) {
-		struct late *late = list_entry(link, struct late, in_history);
+	list_each(link, &f->lates) {
+		struct late *late = list_entry(link, struct late, in_feed);
 
 		if (late->who == who)
 			late_free(late);
 	}
-	list_each(link, &h->partial) {
-		struct append *a = list_entry(link, struct append, in_history);
+	list_each(link, &f->excepting) {
+		struct append *a = list_entry(link, struct append, in_feed);
 
 		if (a->except == who)
 			a->except = NULL;

@@ -45,10 +45,10 @@ int history_say(struct feed *, struct slice event, struct slice payload, struct 
 int history_say_to(struct history *, struct slice topic, const struct history_limits *, struct slice event, struct slice payload,
     history_said_fn *, void *arg);
 /*
- * The subscriber goes: appends under way that leave it out forget it, and so do feeds that are still behind its page.
- * To be said for everyone who was an `except` or has finished a catch-up.
+ * The subscriber goes: appends under way that leave it out forget it, and the feed does not mind that it is behind its
+ * page. To be said, before feed_close(), for everyone who was an `except` or has finished a catch-up.
  */
-void history_forget(struct history *, const struct subscriber *);
+void feed_forget(struct feed *, const struct subscriber *);
 
 /* See <roost/history.h>; the page is lent until the call returns. */
 typedef void history_page_fn(void *arg, const struct history_page *);

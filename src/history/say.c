@@ -131,7 +131,7 @@ append_new(struct history *h, const struct subscriber *except, history_said_fn *
 	struct append *a = xmalloc(sizeof(*a));
 
 	*a = (struct append){ .except = except, .fn = fn, .arg = arg };
-	list_append(except != NULL ? &h->partial : &h->appends, &a->in_history);
+	list_append(&h->appends, &a->in_history);
 	return a;
 }
 

@@ -87,7 +87,7 @@ channel_history_end(struct channel *ch)
 		return;
 	ch->history = NULL;
 	catchup_cancel(h->catchup);
-	history_forget(history_of(ch), &ch->sub);
+	feed_forget(h->feed, &ch->sub);
 	feed_close(h->feed);
 	free(h);
 }

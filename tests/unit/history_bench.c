@@ -506,7 +506,7 @@ hearer_leave(struct hearer *l)
 	catchup_cancel(l->catchup);
 	l->catchup = NULL;
 	hub_unsubscribe(&world.ps.hub, &l->sub);
-	history_forget(world.history, &l->sub);
+	feed_forget(l->feed, &l->sub);
 	feed_close(l->feed);
 	l->feed = NULL;
 	l->joined = false;

@@ -46,7 +46,7 @@ say_number(struct hearer *l, unsigned n, bool to_self, struct said *said)
 static bool
 nothing_is_under_way(void)
 {
-	return list_empty(&world.history->appends) && list_empty(&world.history->partial);
+	return list_empty(&world.history->appends);
 }
 
 /* The message by the bus comes before (0) or behind (1) the outcome; it is lost and read (2); the outcome is unknown (3). */

@@ -103,7 +103,7 @@ side_leave(struct side *s)
 		return;
 	catchup_cancel(s->catchup);
 	hub_unsubscribe(&s->ps.hub, &s->hearer);
-	history_forget(s->history, &s->hearer);
+	feed_forget(s->feed, &s->hearer);
 	feed_close(s->feed);
 	s->feed = NULL;
 	s->catchup = NULL;
