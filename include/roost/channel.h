@@ -81,7 +81,8 @@ struct channel_class {
 	const char	*name;
 	size_t		 state_size;
 	const struct channel_option *options;	/* ends with a NULL name; may be NULL */
-	const char *const *intercepts;		/* events that go to handle_out instead of to the client; ends with NULL; may be NULL */
+	/* Events that go to handle_out instead of to the client; ends with NULL; may be NULL. */
+	const char *const *intercepts;
 	/*
 	 * Reads the route's options when the configuration is loaded; *data is kept with the route. Returns
 	 * 0, or -1 with *why (static text): the configuration is refused.
@@ -106,8 +107,10 @@ struct channel_class {
 	/* A timer of channel_set_timer() is due. */
 	int	(*handle_info)(struct channel *, int timer);
 	/*
-	 * A channel is over for which join returned CHANNEL_OK or CHANNEL_LATER: "leave", "closed" (connection), "replaced" (joined anew), "stopped" (by the class), "expired" (token), "crashed"; or while it
-	 * waited for channel_accept(): "refused", "timeout", "closed", "crashed". Nothing can be said to the client any more; broadcasts to others can, if it was joined.
+	 * A channel is over for which join returned CHANNEL_OK or CHANNEL_LATER: "leave", "closed" (connection),
+	 * "replaced" (joined anew), "stopped" (by the class), "expired" (token), "crashed"; or while it waited for
+	 * channel_accept(): "refused", "timeout", "closed", "crashed". Nothing can be said to the client any more;
+	 * broadcasts to others can, if it was joined.
 	 */
 	void	(*leave)(struct channel *, const char *why);
 	/*

@@ -127,7 +127,8 @@ cluster_ask(struct cluster *c, bool displace)
 	struct number n[5];
 	struct slice  args[] = {
 		slice_str(c->node), slice_str(c->boot), number_text(&n[0], c->last_epoch),
-		number_text(&n[1], c->timeout_ms), slice_str(displace ? c->rival.boot : ""), slice_str(displace ? c->rival.score : ""),
+		number_text(&n[1], c->timeout_ms), slice_str(displace ? c->rival.boot : ""),
+		slice_str(displace ? c->rival.score : ""),
 		number_text(&n[2], 2 * c->timeout_ms), slice_str(c->host), number_text(&n[3], (uint64_t)getpid()),
 		slice_str(c->version), slice_str(c->listen), number_text(&n[4], c->loop->now - c->started),
 	};

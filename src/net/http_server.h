@@ -40,7 +40,8 @@ struct http_server {
 	 * answer with (then the connection closes and the body is never read) and *how, which is all zero before. May be
 	 * NULL.
 	 */
-	int			       (*on_head)(struct http_conn *, const struct http_request *, struct http_refusal *how, void *arg);
+	int			       (*on_head)(struct http_conn *, const struct http_request *,
+					    struct http_refusal *how, void *arg);
 	void				*arg;
 	struct list			 conns;		/* those in HTTP now */
 	unsigned			 n_conns;
@@ -55,7 +56,8 @@ void http_server_done(struct http_server *);
  * told once, when the connection ends without having been taken over; the conn is valid until the end of that
  * turn, and an answer to it is dropped.
  */
-struct http_conn *http_conn_new(struct http_server *, struct stream *, const struct addr *peer, void *owner, void (*on_gone)(void *owner));
+struct http_conn *http_conn_new(struct http_server *, struct stream *, const struct addr *peer, void *owner,
+    void (*on_gone)(void *owner));
 /* The client's address: what the stream told of its peer, if it did. */
 const struct addr *http_conn_peer(const struct http_conn *);
 void *http_conn_owner(const struct http_conn *);

@@ -36,7 +36,8 @@ struct loop {
 	struct list	   dead;
 	uint64_t	   now;		/* ms, monotonic, as of this turn's start, without `stood`: see loop_awake() */
 	uint64_t	   stood;	/* ms that went by while the process was stopped */
-	void		 (*on_stood)(void *arg);	/* it has just grown; in the midst of an event: only set a timer. May be NULL */
+	/* It has just grown; in the midst of an event: only set a timer. May be NULL. */
+	void		 (*on_stood)(void *arg);
 	void		  *stood_arg;
 	bool		   awake;	/* this turn has begun: `now` is right */
 	bool		   stop;

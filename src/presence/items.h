@@ -8,7 +8,7 @@
 
 #define PRESENCE_MAX_KEY	256
 #define PRESENCE_MAX_REF	64
-#define PRESENCE_MAX_META	(64 * 1024 + 256)	/* bytes: the most of presence.max_meta with what the server adds; more is dropped */
+#define PRESENCE_MAX_META	(64 * 1024 + 256)	/* bytes: a longest meta with what the server adds */
 #define PRESENCE_MAX_ITEMS	1000000		/* in one text */
 #define PRESENCE_MAX_NUMBER	((UINT64_C(1) << 53) - 1)	/* epochs and versions: Lua counts no further */
 

@@ -78,8 +78,10 @@ void hub_subscribe(struct hub *, struct subscriber *who, struct slice name);
 void hub_unsubscribe(struct hub *, struct subscriber *who);
 /* The half of it: hears nothing any more, but keeps the topic alive until hub_unsubscribe(). */
 void hub_deafen(struct subscriber *who);
-/* Queues the message for all local subscribers but `except` (may be NULL). Encodes at most once per wire format. Returns how many got it; those who
- * intercept it are asked instead, and not counted. */
+/*
+ * Queues the message for all local subscribers but `except` (may be NULL). Encodes at most once per wire format. Returns
+ * how many got it; those who intercept it are asked instead, and not counted.
+ */
 unsigned hub_deliver(struct hub *, struct topic *, struct message *, const struct subscriber *except);
 /* The same, but for those `n`, each of which is subscribed to the topic. */
 unsigned hub_deliver_sparing(struct hub *, struct topic *, struct message *, struct subscriber *const *spared,
