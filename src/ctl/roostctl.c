@@ -288,7 +288,7 @@ run_publish(struct ctl *ctl)
 	autofree char	  *path = path_of("channels", ctl->words[0], "/messages");
 	autobuf struct buf body = { 0 };
 	struct answer	   a __attribute__((cleanup(answer_done))) = { 0 };
-	const char	  *id;
+	const char	  *id, *delivered;
 	int		   r;
 
 	if (!words_are_object(ctl->words[2]))
@@ -299,10 +299,11 @@ run_publish(struct ctl *ctl)
 	if (r != 0)
 		return r;
 	id = answer_text(a.json, "id");
+	delivered = answer_text(a.json, "delivered");
 	if (ctl->json)
 		print_json(&a);
 	else
-		printf("delivered to %s on that node%s%s\n", answer_text(a.json, "delivered"), id != NULL ? ", id " : "",
+		printf("delivered to %s on that node%s%s\n", delivered != NULL ? delivered : "nobody knows how many", id != NULL ? ", id " : "",
 		    id != NULL ? id : "");
 	return 0;
 }
