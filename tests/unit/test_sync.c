@@ -19,7 +19,7 @@ Suite *sync_suite(void);
 #define BEAT_MS		20
 #define TIMEOUT_MS	300
 #define WINDOW_MS	5
-#define PATIENCE_MS	10000
+#define PATIENCE_MS	20000
 #define MAX_NODES	4
 #define MAX_VIEWERS	8
 
