@@ -1,5 +1,6 @@
 /*
- * The runner of the unit tests: `roost-unit` runs all suites, `roost-unit [-v] NAME...` those named.
+ * The runner of the unit tests: `roost-unit` runs all suites, `roost-unit [-v] NAME...` those named, and
+ * `roost-unit -x NAME...` all others.
  * A suite NAME lives in test_NAME.c and is made by NAME_suite().
  */
 #include <check.h>
@@ -99,18 +100,17 @@ static const struct {
 #define N_SUITES	(sizeof(suites) / sizeof(suites[0]))
 
 struct totals {
-	int	suites;
 	int	run;
 	int	failed;
 };
 
 static bool
-is_wanted(const char *name, int n, char **names)
+is_named(const char *name, int n, char **names)
 {
 	for (int i = 0; i < n; i++)
 		if (strcmp(names[i], name) == 0)
 			return true;
-	return n == 0;
+	return false;
 }
 
 /* Each suite has a runner of its own, as what a runner remembers makes its forks slower and slower. */
@@ -120,7 +120,6 @@ run_suite(Suite *suite, enum print_output how, struct totals *t)
 	SRunner *runner = srunner_create(suite);
 
 	srunner_run_all(runner, how);
-	t->suites++;
 	t->run += srunner_ntests_run(runner);
 	t->failed += srunner_ntests_failed(runner);
 	srunner_free(runner);
@@ -130,14 +129,19 @@ int
 main(int argc, char **argv)
 {
 	struct totals t = { 0 };
-	bool	      verbose = argc > 1 && strcmp(argv[1], "-v") == 0;
-	int	      first = verbose ? 2 : 1;
+	bool	      verbose = argc > 1 && strcmp(argv[1], "-v") == 0, others = argc > 1 && strcmp(argv[1], "-x") == 0;
+	int	      first = verbose || others ? 2 : 1, n = argc - first;
+	unsigned      named = 0;
 
-	for (size_t i = 0; i < N_SUITES; i++)
-		if (is_wanted(suites[i].name, argc - first, argv + first))
+	for (size_t i = 0; i < N_SUITES; i++) {
+		bool is = is_named(suites[i].name, n, argv + first);
+
+		named += is;
+		if (n == 0 || is != others)
 			run_suite(suites[i].make(), verbose ? CK_VERBOSE : CK_NORMAL, &t);
+	}
 	printf("unit: %d passed, %d failed\n", t.run - t.failed, t.failed);
-	if (argc > first && t.suites != argc - first) {
+	if (named != (unsigned)n) {
 		fprintf(stderr, "roost-unit: no such suite\n");
 		return 2;
 	}
