@@ -205,7 +205,10 @@ describe("tokens", () => {
 		assert.equal(exp - iat, 90);
 		assert.ok(Math.abs(Date.now() / 1000 - iat) < 60);
 		assert.deepEqual(rest, { user_id: "é 7", sub: "é 7", role: "admin", teams: ["a", "b"], n: 1, text: "1 2" });
-		const nobody = opened(JSON.parse(await said(["--json", "token"])).token, DEV_SECRET);
+		assert.equal(opened(await said(["token", "--claim", "sub=x"]), DEV_SECRET).sub, "x");
+		const { code, out, err } = await ctl(["--json", "token"]);
+		assert.deepEqual([code, err], [0, "roostctl: the token names no user (--user ID), so servers refuse it\n"]);
+		const nobody = opened(JSON.parse(out).token, DEV_SECRET);
 		assert.deepEqual([Object.keys(nobody).sort(), nobody.exp - nobody.iat], [["exp", "iat"], 12 * 3600]);
 	});
 
