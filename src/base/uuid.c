@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/hex.h"
 #include "base/id.h"
 
 #define MS_BITS		48
@@ -76,15 +77,6 @@ uuid_from_position(struct position at, uint64_t tail, char out[UUID_LEN + 1])
 	snprintf(out, UUID_LEN + 1, "%08" PRIx64 "-%04" PRIx64 "-%04" PRIx64 "-%04" PRIx64 "-%012" PRIx64, high >> 32,
 	    high >> 16 & LOW_BITS(16), high & LOW_BITS(16), low >> 48, low & LOW_BITS(48));
 	return out;
-}
-
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 static bool

@@ -10,18 +10,10 @@
 #include "net/addr.h"
 #include "net/redis.h"
 #include "net/redis_tls.h"
+#include "net/url.h"
 
 #define PORT	6379
 #define MAX_DB	INT32_MAX
-
-static int
-hex_digit(char c)
-{
-	c = ascii_lower(c);
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* Undoes percent-encoding into out[size], with a NUL. */
 static int
@@ -33,12 +25,10 @@ decode(struct slice text, char *out, size_t size)
 		int c = (unsigned char)text.p[i];
 
 		if (c == '%') {
-			if (i + 2 >= text.n || hex_digit(text.p[i + 1]) < 0 || hex_digit(text.p[i + 2]) < 0)
-				return -EINVAL;
-			c = hex_digit(text.p[i + 1]) * 16 + hex_digit(text.p[i + 2]);
+			c = url_escape(slice_from(text, i));
 			i += 2;
 		}
-		if (c == '\0' || n + 1 >= size)
+		if (c <= 0 || n + 1 >= size)
 			return -EINVAL;
 		out[n] = (char)c;
 	}

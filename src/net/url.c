@@ -5,20 +5,11 @@
 
 #include <errno.h>
 
+#include "base/hex.h"
 #include "net/utf8.h"
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The octet that an escape at the start of `s` stands for, or -1 if there is no valid one. */
-static int
-escape_at(struct slice s)
+int
+url_escape(struct slice s)
 {
 	int high, low;
 
@@ -33,7 +24,7 @@ escape_at(struct slice s)
 static char
 take_octet(struct slice *s)
 {
-	int  escaped = escape_at(*s);
+	int  escaped = url_escape(*s);
 	char c = s->p[0] == '+' ? ' ' : s->p[0];
 
 	*s = slice_from(*s, escaped < 0 ? 1 : 3);
@@ -119,7 +110,7 @@ url_decode_path(struct slice path, struct buf *out)
 	out->n = 0;
 	buf_room(out, path.n);
 	while (path.n > 0) {
-		int octet = path.p[0] == '%' ? escape_at(path) : (uint8_t)path.p[0];
+		int octet = path.p[0] == '%' ? url_escape(path) : (uint8_t)path.p[0];
 
 		if (octet < 0 || octet == '\0' || octet == '\\' || (octet == '/' && path.p[0] == '%'))
 			return -EINVAL;
@@ -135,7 +126,7 @@ url_decode_segment(struct slice segment, struct buf *out)
 	out->n = 0;
 	buf_room(out, segment.n);
 	while (segment.n > 0) {
-		int octet = segment.p[0] == '%' ? escape_at(segment) : (uint8_t)segment.p[0];
+		int octet = segment.p[0] == '%' ? url_escape(segment) : (uint8_t)segment.p[0];
 
 		if (octet < 0)
 			return -EINVAL;

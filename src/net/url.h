@@ -20,6 +20,8 @@ int url_param(struct slice query, const char *name, struct buf *out);
  * in order.
  */
 int url_next_param(struct slice query, size_t *at, struct buf *name, struct buf *value);
+/* The octet that an escape (%41) at the start of `s` stands for; -1 if there is no valid one. */
+int url_escape(struct slice s);
 /*
  * Percent-decodes a path strictly: -EINVAL for a bad escape or an escaped NUL, "/" or "\". Replaces what was
  * in *out.

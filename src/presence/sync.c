@@ -90,13 +90,20 @@ ask_eval(struct presence_sync *s, struct ask *a, const struct redis_script *scri
 	return r;
 }
 
+static void
+add_of_topic(const struct presence_sync *s, struct buf *b, const char *kind, struct slice topic)
+{
+	buf_add_str(b, s->prefix);
+	buf_add_str(b, kind);
+	buf_add_str(b, ":{");
+	buf_add_slice(b, topic);
+	buf_add_char(b, '}');
+}
+
 void
 key_set(const struct presence_sync *s, struct buf *b, struct slice topic)
 {
-	buf_add_str(b, s->prefix);
-	buf_add_str(b, "presence:{");
-	buf_add_slice(b, topic);
-	buf_add_char(b, '}');
+	add_of_topic(s, b, "presence", topic);
 }
 
 void
@@ -119,10 +126,7 @@ key_topics(const struct presence_sync *s, struct buf *b, struct slice node)
 void
 key_channel(const struct presence_sync *s, struct buf *b, struct slice topic)
 {
-	buf_add_str(b, s->prefix);
-	buf_add_str(b, "p:{");
-	buf_add_slice(b, topic);
-	buf_add_char(b, '}');
+	add_of_topic(s, b, "p", topic);
 }
 
 void

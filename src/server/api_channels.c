@@ -34,11 +34,8 @@ static int
 compare_names(const void *a, const void *b)
 {
 	const struct slice *x = a, *y = b;
-	int		    r = memcmp(x->p, y->p, x->n < y->n ? x->n : y->n);
 
-	if (r != 0)
-		return r;
-	return x->n < y->n ? -1 : x->n > y->n;
+	return slice_compare(*x, *y);
 }
 
 static const char *

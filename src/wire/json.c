@@ -11,6 +11,8 @@
 #include <emmintrin.h>
 #endif
 
+#include "base/hex.h"
+
 /* What comes next in a value under way. */
 enum scan_next { NEXT_REST, NEXT_VALUE };
 
@@ -105,15 +107,6 @@ plain_end(const char *p, const char *end)
 }
 
 #endif
-
-static inline int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* What follows the backslash, but for \u; 0 if there is no such escape. */
 static char
