@@ -179,10 +179,6 @@ hub_intercepts(const struct subscriber *who, struct slice event)
 	return false;
 }
 
-/*
- * Those who intercept are asked one by one. What they do in answer may change the lane, so the walk goes over
- * a copy; whoever left meanwhile is still in memory until the end of the turn.
- */
 static struct hub_entry *
 lane_copy(const struct hub_lane *lane)
 {
@@ -195,6 +191,10 @@ lane_copy(const struct hub_lane *lane)
 	return copy;
 }
 
+/*
+ * Those who intercept are asked one by one. What they do in answer may change the lane, so the walk goes over
+ * a copy; whoever left meanwhile is still in memory until the end of the turn.
+ */
 static unsigned
 hub_deliver_intercepting(struct hub *h, struct topic *t, struct message *m, const struct subscriber *except,
     const struct hub_entry *copy, uint32_t n)
