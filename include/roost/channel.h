@@ -12,9 +12,10 @@
 #include <roost/history.h>
 
 /* Bumped when anything below changes in a way that a compiled module could notice. */
-#define ROOST_CHANNEL_ABI	2
+#define ROOST_CHANNEL_ABI	3
 
 struct channel;
+struct channel_presence;
 struct channel_route;
 struct channel_ref;
 
@@ -50,6 +51,20 @@ channel_empty(void)
 struct channel_message {
 	struct slice		event;
 	struct channel_payload	payload;
+};
+
+/*
+ * What became of one key's presences. Texts are metas: JSON objects, phx_ref included. Before, there were
+ * n - n_new + n_gone; an update shows its new meta among the new, its old one among the gone.
+ */
+struct channel_presence {
+	struct slice	 key;
+	const struct slice *metas;	/* all that there are now; the last n_new of them are new */
+	unsigned	 n;
+	unsigned	 n_new;
+	const struct slice *gone;
+	unsigned	 n_gone;
+	struct channel	*by;		/* whose the newest is, where that is a channel here; else NULL */
 };
 
 /*
@@ -106,6 +121,14 @@ struct channel_class {
 	int	(*handle_out)(struct channel *, const struct channel_message *);
 	/* A timer of channel_set_timer() is due. */
 	int	(*handle_info)(struct channel *, int timer);
+	/*
+	 * A class that has this shows its topics' presences to nobody: no presence_state, no presence_diff. It is told instead
+	 * what changed in one key within a window, once on each node, by way of any one of the topic's channels here; what
+	 * clients are to hear of it is said with channel_tell_here().
+	 */
+	int	(*handle_presence)(struct channel *, const struct channel_presence *);
+	/* The list of channel_open_list() changed, by whichever channel of the user's, on any node. */
+	int	(*handle_list)(struct channel *);
 	/*
 	 * A channel is over for which join returned CHANNEL_OK or CHANNEL_LATER: "leave", "closed" (connection),
 	 * "replaced" (joined anew), "stopped" (by the class), "expired" (token), "crashed"; or while it waited for
@@ -184,6 +207,10 @@ ROOST_API int channel_push(struct channel *, struct slice event, struct channel_
 ROOST_API int channel_broadcast(struct channel *, struct slice event, struct channel_payload);
 /* To everyone but this channel. */
 ROOST_API int channel_broadcast_from(struct channel *, struct slice event, struct channel_payload);
+/* To the topic's channels on this node alone, but `except` (may be NULL): where each node finds out by itself. */
+ROOST_API int channel_tell_here(struct channel *, struct slice event, struct channel_payload, const struct channel *except);
+/* Do the class' intercepts hold for this channel? They do at first; one that filters nothing yet is spared the detour. */
+ROOST_API void channel_set_intercepting(struct channel *, bool on);
 
 /*
  * Presence: who is in this topic, on all nodes. A channel that looks on is pushed `presence_state` (within
@@ -199,6 +226,11 @@ ROOST_API void channel_watch(struct channel *);
 ROOST_API int channel_track(struct channel *, struct slice key, struct slice meta);
 /* Old and new meta travel in one diff; an equal one changes nothing. */
 ROOST_API int channel_update(struct channel *, struct slice key, struct slice meta);
+/*
+ * A lease: the meta stands for `ms`, then the one that was tracked or updated last stands again, unless this is said anew.
+ * channel_update() ends it. The same errors.
+ */
+ROOST_API int channel_update_for(struct channel *, struct slice key, struct slice meta, uint64_t ms);
 ROOST_API int channel_untrack(struct channel *, struct slice key);
 /* What this channel tracks under the key, phx_ref included; p == NULL if nothing. Borrowed until the next change. */
 ROOST_API struct slice channel_meta(const struct channel *, struct slice key);
@@ -227,7 +259,7 @@ ROOST_API void channel_keep_history(struct channel *, const struct history_limit
  */
 ROOST_API int channel_post(struct channel *, struct slice event, struct slice payload, struct slice response, bool to_self);
 /*
- * In join, as its last act: `return channel_catch_up(…)`. Reads what follows last_seen (an id; p == NULL: the newest
+ * As the last act of join: `return channel_catch_up(…)`, or of a callback while the join is pending. Reads what follows last_seen (an id; p == NULL: the newest
  * `newest` messages) and calls fn, which answers with channel_accept() or channel_refuse(). Behind the accepted join come live
  * messages: none that the page holds, and all that it does not, but for a page with `more`, whose rest is asked for by
  * channel_load(). page->error != 0: the store cannot be read now. Where fn decides nothing, the join has failed.
@@ -241,6 +273,63 @@ ROOST_API int channel_catch_up(struct channel *, struct slice last_seen, unsigne
  */
 ROOST_API int channel_load(struct channel *, bool forward, struct slice id, unsigned limit,
     void (*fn)(struct channel *, struct channel_ref *, const struct history_page *page));
+
+/*
+ * Marks: up to where a user has read, kept with the topic's history. A mark never moves back; page->mark tells it at
+ * channel_catch_up(). In handle_in: fn answers by channel_ref_reply(), which takes the reference; error 0, -ENOENT (no such
+ * message is kept), -EHOSTUNREACH. It is not called if the channel ends first. 0 or -EINVAL, as channel_load(), and for
+ * anonymous clients.
+ */
+ROOST_API int channel_mark(struct channel *, struct slice id,
+    void (*fn)(struct channel *, struct channel_ref *, int error, struct slice id));
+
+/*
+ * A change that is decided once for all nodes: a message that is posted only where the topic's newest one is still that
+ * on which it was decided; else `decide` is asked again. So the newest message can carry the state of the whole topic, and
+ * all channels hear of its changes in one order. The topic keeps history (limits.last_ms: the newest lives longer).
+ */
+struct channel_transaction {
+	/* Fills the change and returns true; false: nothing is to be posted. `ch` NULL: see channel_transact(). */
+	bool	(*decide)(struct channel *ch, void *arg, struct history_change *);
+	/*
+	 * Told once, later: 0 and the message's id (p == NULL: nothing was posted); -EHOSTUNREACH. The posted message may have been
+	 * heard (as any is, as a broadcast: handle_out) before or will be after. `ch` NULL: it has ended; arg is to be freed even so.
+	 */
+	void	(*done)(struct channel *ch, void *arg, int error, struct slice id);
+	void	*arg;
+	bool	 insist;	/* while the store cannot be reached, try on */
+};
+/*
+ * From join (which keeps history, and returns CHANNEL_LATER) on. Of a channel that ends, what is under way is not decided any
+ * more, and done is told with NULL; but one that is begun in `leave` goes on, with NULL for the channel. 0 or -EINVAL, and
+ * nothing is told.
+ */
+ROOST_API int channel_transact(struct channel *, const struct channel_transaction *);
+
+/*
+ * A list of names that the channel's user keeps ("blocks"): the same in all topics and on all nodes. Opened in join, which
+ * returns CHANNEL_LATER: fn goes on with the join when it has been read (error 0), or cannot be (-EHOSTUNREACH); it may be
+ * called at once. -EINVAL: no user, not in join, the second list, a name that is not 1 to 32 of a-z.
+ */
+ROOST_API int channel_open_list(struct channel *, const char *list, void (*fn)(struct channel *, int error));
+ROOST_API bool channel_list_has(const struct channel *, struct slice name);
+ROOST_API unsigned channel_list_count(const struct channel *);
+/*
+ * In handle_in: adds a name of 1 to 128 bytes, or takes it out, and answers the push when that is kept: ok {}, or error
+ * {"reason":"unavailable"}, or {"reason":"too_many"} beyond 1,000 names. 0 or -EINVAL.
+ */
+ROOST_API int channel_list_set(struct channel *, struct slice name, bool listed);
+
+/*
+ * Nodes, for what must end with the node that holds it: the name and the epoch (0 = none now) of this one; and is that node
+ * up, under that epoch still?
+ */
+ROOST_API struct slice channel_node(const struct channel *, uint64_t *epoch);
+ROOST_API bool channel_node_is_up(const struct channel *, struct slice node, uint64_t epoch);
+
+/* A UUIDv7 as text: for messages that history does not number, and whatever else needs a name of its own. Returns out. */
+#define CHANNEL_ID_LEN	36
+ROOST_API char *channel_new_id(const struct channel *, char out[CHANNEL_ID_LEN + 1]);
 
 /*
  * Ends the channel: phx_close, after which stock clients stay away, or phx_error, after which they rejoin. It
@@ -259,6 +348,39 @@ ROOST_API int64_t channel_wall(const struct channel *);
 
 /* A line in the log, with the client's address: level 0 error, 1 warning, 2 info, 3 debug. Rate-limited. */
 ROOST_API void channel_log(const struct channel *, int level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/*
+ * Payloads against a table of their fields. Of several members of one name the last counts; those that no table names are
+ * left alone; null is as good as missing.
+ */
+enum channel_type {
+	CHANNEL_TEXT,		/* string of min to max characters (code points), not of white space alone where min > 0 */
+	CHANNEL_BOOL,
+	CHANNEL_INTEGER,	/* from min to max, written without fraction and exponent */
+	CHANNEL_OBJECT,
+	CHANNEL_ANY		/* any value of at most max bytes, as text */
+};
+
+struct channel_field {
+	const char	*name;
+	enum channel_type type;
+	bool		 required;
+	int64_t		 min, max;
+};
+
+struct channel_value {
+	bool		given;
+	struct slice	token;		/* as it was sent; p == NULL unless given */
+	struct slice	text;		/* CHANNEL_TEXT: decoded */
+	int64_t		number;		/* CHANNEL_INTEGER; CHANNEL_BOOL: 0 or 1 */
+};
+
+/*
+ * In join and handle_in: fills values[n]; what has to be decoded goes into scratch (initialised by the caller, and his to free). For the first field that is
+ * wrong it answers {"reason":"invalid_payload","field":NAME} ("payload" for raw bytes), and returns false.
+ */
+ROOST_API bool channel_read(struct channel *, const struct channel_message *, const struct channel_field *fields, unsigned n,
+    struct channel_value *values, struct buf *scratch);
 
 /*
  * Looking into JSON: the raw value of an object's member (the last of that name), p == NULL if there is none;

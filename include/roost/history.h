@@ -6,12 +6,14 @@
 
 #include <stdint.h>
 
+#include <roost/buf.h>
 #include <roost/slice.h>
 
 /* How much of a topic is kept. */
 struct history_limits {
 	uint32_t	max;	/* messages; > 0 */
 	uint64_t	age_ms;	/* 0 = for ever */
+	uint64_t	last_ms;	/* the newest message lives so long, where that is longer; 0 = no longer than others */
 };
 
 /* Borrowed for the length of the call. */
@@ -29,6 +31,15 @@ struct history_page {
 	unsigned	n;
 	bool		more;		/* further ones lie beyond, in the direction of reading */
 	bool		recovered;	/* the id that was asked from is kept: nothing is missing behind it */
+	struct slice	mark;		/* at channel_catch_up(): the id that the user marked last; p == NULL: none */
+};
+
+/* What a transaction decides: see channel_transact(). */
+struct history_change {
+	const struct history_message *newest;	/* NULL: none is kept */
+	struct buf	event;		/* out: of the message that is posted; empty before; freed by who asks */
+	struct buf	payload;	/* out: JSON object */
+	struct history_limits limits;	/* in and out: what is kept when it is posted */
 };
 
 #endif

@@ -208,8 +208,8 @@ page_limit(unsigned limit, unsigned least)
 }
 
 struct catchup *
-history_catch_up(struct feed *f, struct slice last_seen, unsigned limit, unsigned newest, history_page_fn *fn,
-    void *arg)
+history_catch_up(struct feed *f, struct slice last_seen, unsigned limit, unsigned newest, struct slice reader,
+    history_page_fn *fn, void *arg)
 {
 	struct catchup *c = xmalloc(sizeof(*c));
 

@@ -33,14 +33,23 @@ struct history *history_free(struct history *);
 struct feed *feed_open(struct history *, struct slice topic, const struct history_limits *);
 void feed_close(struct feed *);
 
+/* Borrowed for the length of the call. */
+struct history_words {
+	struct slice	event;
+	struct slice	payload;	/* JSON object */
+	struct slice	user;		/* may be empty */
+	const struct subscriber *except;	/* NULL = nobody */
+	const struct store_rate *rate;		/* NULL = none */
+	const struct history_limits *limits;	/* NULL = the feed's */
+	const struct position *after;		/* as in store_append */
+};
 /* What became of a message: `id` is its UUID where error is 0; the errors of store_appended_fn, at once or later. */
 typedef void history_said_fn(void *arg, int error, struct slice id, uint64_t retry_ms);
 /*
- * Stores and broadcasts to everyone on every node but `except` (may be NULL), in the order of the stream, which may
- * be before or after `fn` is told. Delivered payloads end in the member "id". Returns 0, or -errno and fn is not told.
+ * Stores and broadcasts to everyone on every node but `except`, in the order of the stream, which may be before or after `fn`
+ * is told. Delivered payloads end in the member "id". Returns 0, or -errno and fn is not told.
  */
-int history_say(struct feed *, struct slice event, struct slice payload, struct slice user, const struct subscriber *except,
-    const struct store_rate *, history_said_fn *, void *arg);
+int history_say(struct feed *, const struct history_words *, history_said_fn *, void *arg);
 /* The same for who has no interest of its own in the topic, to everyone; said by no user. */
 int history_say_to(struct history *, struct slice topic, const struct history_limits *, struct slice event, struct slice payload,
     history_said_fn *, void *arg);
@@ -54,13 +63,14 @@ void feed_forget(struct feed *, const struct subscriber *);
 typedef void history_page_fn(void *arg, const struct history_page *);
 
 /*
- * For a joiner: reads all that follows `last_seen` (a UUID; p == NULL: none), at most `limit`, or the newest `newest`
+ * For a joiner (`reader`, who may be nobody: page->mark is his): reads all that follows `last_seen` (a UUID; p == NULL: none), at most `limit`, or the newest `newest`
  * where there is none or it is not known; and keeps what arrives meanwhile. In `fn`, or right behind it, the joiner
  * either subscribes and catchup_finish() gives it what was kept, or catchup_cancel() ends it. A page with `more`
  * after a last_seen leaves a gap that the joiner is to read by further pages: what arrives from now on is live. The
  * feed stays open meanwhile by itself. Never NULL.
  */
-struct catchup *history_catch_up(struct feed *, struct slice last_seen, unsigned limit, unsigned newest, history_page_fn *, void *arg);
+struct catchup *history_catch_up(struct feed *, struct slice last_seen, unsigned limit, unsigned newest, struct slice reader, history_page_fn *,
+    void *arg);
 void catchup_finish(struct catchup *, struct subscriber *);
 /* Before or after fn was told; it is not told then. NULL is fine. */
 void catchup_cancel(struct catchup *);
@@ -71,6 +81,25 @@ void catchup_cancel(struct catchup *);
  */
 int history_page(struct history *, struct slice topic, const struct history_limits *, bool forward, struct slice id, unsigned limit,
     history_page_fn *, void *arg);
+
+/* As <roost/channel.h> says of marks. 0, or -errno and fn is not told, which otherwise it is once, unless history_free() comes first. */
+int history_mark(struct history *, struct slice topic, const struct history_limits *, struct slice user, struct slice id, store_marked_fn *,
+    void *arg);
+
+/*
+ * Transactions: see channel_transact(). Keeps the feed open by itself. `decide` is told the newest message (NULL = none) and
+ * returns whether something is to be posted; `done` is told once, later: 0 with the id (p == NULL = nothing was posted) or
+ * -EHOSTUNREACH; unless transaction_cancel() or history_free() comes first.
+ */
+struct transaction;
+struct transaction_user {
+	bool	(*decide)(void *arg, struct history_change *);
+	void	(*done)(void *arg, int error, struct slice id);
+	void	*arg;
+};
+struct transaction *history_transact(struct feed *, const struct transaction_user *, struct slice user, bool insist);
+/* Nothing is asked nor told from here on. NULL is fine. */
+void transaction_cancel(struct transaction *);
 
 /* The object with the member "id" behind its own; its bytes are not touched otherwise. */
 void history_add_id(struct buf *out, struct slice object, struct slice id);

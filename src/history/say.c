@@ -136,15 +136,15 @@ append_new(struct history *h, const struct subscriber *except, history_said_fn *
 }
 
 int
-history_say(struct feed *f, struct slice event, struct slice payload, struct slice user, const struct subscriber *except,
-    const struct store_rate *rate, history_said_fn *fn, void *arg)
+history_say(struct feed *f, const struct history_words *w, history_said_fn *fn, void *arg)
 {
-	struct append	    *a = append_new(f->history, except, fn, arg);
+	struct append	    *a = append_new(f->history, w->except, fn, arg);
 	struct store_append what = {
-		.topic = f->topic, .event = event, .payload = payload, .user = user, .limits = f->limits, .rate = rate,
+		.topic = f->topic, .event = w->event, .payload = w->payload, .user = w->user,
+		.limits = w->limits != NULL ? *w->limits : f->limits, .rate = w->rate, .after = w->after,
 	};
 
-	if (except != NULL) {
+	if (w->except != NULL) {
 		a->tag = what.tag = new_tag();
 		a->feed = f;
 		list_append(&f->excepting, &a->in_feed);

@@ -170,7 +170,7 @@ member_adopt(struct presence_member *m, struct presence *p, struct slice meta, s
 }
 
 struct presence_member *
-tracker_enter(struct tracker *tr, struct subscriber *sub, struct slice join_ref)
+tracker_enter(struct tracker *tr, struct subscriber *sub, struct slice join_ref, bool quiet)
 {
 	struct presence_topic  *t = tracker_topic(tr, sub->topic->name);
 	struct presence_member *m = xmalloc(sizeof(*m));

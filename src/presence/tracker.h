@@ -55,10 +55,27 @@ struct tracker *tracker_free(struct tracker *);
 void tracker_set_options(struct tracker *, const struct tracker_options *);
 
 /*
- * `sub` is subscribed to its topic and looks on: it gets presence_state at the end of the window (as a push under
- * `join_ref`, a JSON token that lives as long), and presence_diff from then on. Never NULL.
+ * A topic of which clients are told nothing: what became of one key within a window, for the owner to tell. The fields as in
+ * struct channel_presence. `speaker` is any of the topic's subscribers here; the call may make any member leave.
  */
-struct presence_member *tracker_enter(struct tracker *, struct subscriber *sub, struct slice join_ref);
+struct presence_news {
+	struct slice	key;
+	const struct slice *metas;
+	unsigned	n, n_new;
+	const struct slice *gone;
+	unsigned	n_gone;
+	struct subscriber *by;
+};
+typedef void presence_news_fn(struct subscriber *speaker, const struct presence_news *);
+void tracker_set_news(struct tracker *, presence_news_fn *);
+
+/*
+ * `sub` is subscribed to its topic and looks on: it gets presence_state at the end of the window (as a push under
+ * `join_ref`, a JSON token that lives as long), and presence_diff from then on. `quiet`: neither, but the tracker's owner has
+ * news from then on, for all its subscribers, of what is new: not of what other nodes held already when the topic was
+ * first looked at. All members of a topic are, or none. Never NULL.
+ */
+struct presence_member *tracker_enter(struct tracker *, struct subscriber *sub, struct slice join_ref, bool quiet);
 /*
  * It leaves, with all it tracks, in one diff; before its subscription ends or right after. grace_ms > 0: it went without
  * a word, so its presences linger, and who tracks the same key within that time, on any node, takes one over:

@@ -76,6 +76,8 @@ struct topic *hub_topic(const struct hub *, struct slice name);
  */
 void hub_subscribe(struct hub *, struct subscriber *who, struct slice name);
 void hub_unsubscribe(struct hub *, struct subscriber *who);
+/* From now on it intercepts those; NULL = none. Also from inside on_intercept. */
+void hub_set_intercepts(struct hub *, struct subscriber *who, const char *const *intercepts);
 /* The half of it: hears nothing any more, but keeps the topic alive until hub_unsubscribe(). */
 void hub_deafen(struct subscriber *who);
 /*

@@ -145,6 +145,7 @@ channel_post(struct channel *ch, struct slice event, struct slice payload, struc
 	struct dispatch	  *d = channel_current(ch);
 	struct slice	   answer = response.p != NULL ? response : payload;
 	autobuf struct buf key = { 0 };
+	struct history_words words;
 	struct store_rate  rate;
 	bool		   limited;
 	struct channel_ref *ref;
@@ -158,8 +159,11 @@ channel_post(struct channel *ch, struct slice event, struct slice payload, struc
 	a = ref != NULL ? asked_new(ch, ref, NULL, answer) : NULL;
 	if (d != NULL)
 		d->posted = true;
-	if (history_say(ch->history->feed, event, payload, channel_user(ch), to_self ? NULL : &ch->sub,
-	    limited ? &rate : NULL, post_said, a) < 0 && a != NULL) {
+	words = (struct history_words){
+		.event = event, .payload = payload, .user = channel_user(ch), .except = to_self ? NULL : &ch->sub,
+		.rate = limited ? &rate : NULL,
+	};
+	if (history_say(ch->history->feed, &words, post_said, a) < 0 && a != NULL) {
 		reply_unavailable(a->ref);
 		asked_free(a);
 	}
@@ -190,7 +194,7 @@ channel_catch_up(struct channel *ch, struct slice last_seen, unsigned newest,
 		return -EINVAL;
 	h->caught_up = fn;
 	h->catchup = history_catch_up(h->feed, last_seen, STORE_MAX_PAGE,
-	    newest < STORE_MAX_PAGE ? newest : STORE_MAX_PAGE, channel_caught_up, ch);
+	    newest < STORE_MAX_PAGE ? newest : STORE_MAX_PAGE, channel_user(ch), channel_caught_up, ch);
 	return CHANNEL_LATER;
 }
 

@@ -16,7 +16,7 @@ static struct presence_member *
 channel_member(struct channel *ch)
 {
 	if (ch->member == NULL)
-		ch->member = tracker_enter(tracker_of(ch), &ch->sub, ch->join_ref);
+		ch->member = tracker_enter(tracker_of(ch), &ch->sub, ch->join_ref, ch->route->class->handle_presence != NULL);
 	return ch->member;
 }
 

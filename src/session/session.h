@@ -15,6 +15,14 @@ struct history;
 struct inbound;
 struct session;
 struct tracker;
+struct userlists;
+
+/* The nodes, ours too, for what must end with the node that holds it. */
+struct session_peers {
+	/* Our name, borrowed, and epoch: 0 = no place now. */
+	struct slice (*self)(void *arg, uint64_t *epoch);
+	bool	     (*is_up)(void *arg, struct slice node, uint64_t epoch);
+};
 
 /* How bytes reach a session's client. */
 struct transport {
@@ -48,6 +56,9 @@ struct session_env {
 	struct pubsub		 pubsub;
 	struct tracker		*tracker;	/* presence; borrowed */
 	struct history		*history;	/* borrowed */
+	struct userlists	*userlists;	/* borrowed */
+	const struct session_peers *peers;
+	void			*peers_arg;
 	struct list		 asked;		/* pushes that history is to answer: see channel_history.c */
 	struct routes		*routes;
 	struct rates		 rates;
@@ -79,7 +90,7 @@ struct session {
 
 /*
  * The env's pubsub, routes and rates are set up and torn down with the node; this wires intercepted
- * broadcasts to channels. Tracker and history are set behind it, before the first session, and
+ * broadcasts to channels. Tracker, history, userlists and peers are set behind it, before the first session, and
  * freed before session_env_done().
  */
 void session_env_init(struct session_env *, struct loop *, struct broker *);

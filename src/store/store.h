@@ -43,11 +43,13 @@ struct store_append {
 	uint64_t	tag;		/* comes back with the fresh entry on this node; 0 = none */
 	struct history_limits limits;
 	const struct store_rate *rate;	/* NULL = none */
+	const struct position *after;	/* only behind that one: the tip of the last page; NULL = whatever is there */
 };
 
 /*
- * error 0: it is stored, at `at` with `tail`. -EAGAIN: over the rate, for another retry_ms. -EHOSTUNREACH: it may or
- * may not have been stored; nobody is to be told that it was. Never told before store_append() returns.
+ * error 0: it is stored, at `at` with `tail`. -EAGAIN: over the rate, for another retry_ms. -ESTALE: the topic's tip is another
+ * than `after`, and nothing was stored. -EHOSTUNREACH: it may or may not have been stored; nobody is to be told that it was.
+ * Never told before store_append() returns.
  */
 typedef void store_appended_fn(void *arg, int error, struct position at, uint64_t tail, uint64_t retry_ms);
 
@@ -60,6 +62,7 @@ struct store_read {
 	bool		check;		/* is the message at `from` with this tail still kept? */
 	uint64_t	tail;
 	struct history_limits limits;	/* who is over age is not given */
+	struct slice	reader;		/* whose mark is told with the page; empty = nobody's */
 };
 
 /* Entries oldest first, borrowed for the length of the call. */
@@ -69,9 +72,29 @@ struct store_page {
 	bool		more;		/* further ones lie beyond, in the direction of reading */
 	bool		found;		/* of `check` */
 	struct position	tip;		/* the last position ever given in the topic; 0-0 = it has none */
+	struct slice	mark;		/* of the reader: a UUID; p == NULL = none */
 };
 /* error -EHOSTUNREACH: the store cannot be read now; page is NULL. Never told before store_read() returns. */
 typedef void store_page_fn(void *arg, int error, const struct store_page *);
+
+/* Up to where a user has read: kept as long as the history that it was set in, beside it. */
+struct store_mark {
+	struct slice	topic;
+	struct slice	user;
+	struct slice	id;		/* UUID of a message */
+	struct history_limits limits;
+};
+/*
+ * error 0: the mark stands there, or further on already; -ENOENT: no such message is kept; -EHOSTUNREACH. Never told before the
+ * call returns.
+ */
+typedef void store_marked_fn(void *arg, int error);
+
+/* A list of names that a user keeps. */
+#define STORE_MAX_LIST	1000	/* names */
+typedef void store_list_fn(void *arg, int error, const struct slice *names, unsigned n);	/* in any order; error -EHOSTUNREACH */
+/* error 0; -ENOSPC: it is full; -EHOSTUNREACH. */
+typedef void store_listed_fn(void *arg, int error);
 
 /* The outside of a store: who wants to know what was appended, by any node, in the order of the stream. */
 struct store_user {
@@ -80,9 +103,12 @@ struct store_user {
 
 struct store_ops {
 	const char *name;
-	/* 0, or -errno and nothing is told: -ENOTCONN, -ENOBUFS. */
+	/* Each: 0, or -errno and nothing is told: -ENOTCONN, -ENOBUFS. */
 	int	(*append)(struct store *, const struct store_append *, store_appended_fn *, void *arg);
 	int	(*read)(struct store *, const struct store_read *, store_page_fn *, void *arg);
+	int	(*mark)(struct store *, const struct store_mark *, store_marked_fn *, void *arg);
+	int	(*list)(struct store *, struct slice user, struct slice list, store_list_fn *, void *arg);
+	int	(*enlist)(struct store *, struct slice user, struct slice list, struct slice name, bool listed, store_listed_fn *, void *arg);
 	void	(*free)(struct store *);
 };
 
@@ -99,7 +125,7 @@ struct store {
  */
 struct store *store_memory_new(struct loop *, size_t bytes, int64_t (*wall)(void));
 /*
- * Streams PREFIXhistory:{TOPIC}. What is appended is published on PREFIXt:{TOPIC} by the same script, whose message
+ * Streams PREFIXhistory:{TOPIC}, marks in hashes PREFIXread:{TOPIC}, lists in sets PREFIXlist:{USER}:LIST. What is appended is published on PREFIXt:{TOPIC} by the same script, whose message
  * the broker hands to history: on_fresh is not called. Adds its scripts to redis, which is borrowed. Never NULL.
  */
 struct store *store_redis_new(struct redis *, const char *prefix, const char *node);

@@ -103,7 +103,9 @@ fake_store_free(struct store *s)
 	free(s);
 }
 
-static const struct store_ops fake_store = { "fake", fake_append, fake_read, fake_store_free };
+static const struct store_ops fake_store = {
+	.name = "fake", .append = fake_append, .read = fake_read, .free = fake_store_free,
+};
 
 static void
 publish(unsigned n, unsigned prev, uint64_t tag)
@@ -494,7 +496,7 @@ hearer_catch_up(struct hearer *l, unsigned n, unsigned newest)
 	struct slice last = n > 0 ? slice_str(uuid_from_position(place(n), tail_of(n, world.salt), id)) : (struct slice){ 0 };
 
 	l->feed = feed_open(world.history, WORLD_TOPIC, &limits);
-	l->catchup = history_catch_up(l->feed, last, STORE_MAX_PAGE, newest, on_history, l);
+	l->catchup = history_catch_up(l->feed, last, STORE_MAX_PAGE, newest, SLICE(""), on_history, l);
 }
 
 void

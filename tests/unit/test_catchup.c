@@ -100,7 +100,7 @@ START_TEST(malformed_ids)
 	struct catchup	     *c;
 
 	world_append(3);
-	c = history_catch_up(f, slice_str(ids[_i]), 10, 2, note_page, &page);
+	c = history_catch_up(f, slice_str(ids[_i]), 10, 2, SLICE(""), note_page, &page);
 	world_answer_all();
 	ck_assert_uint_eq(page.n, 2);
 	ck_assert(!page.recovered);

@@ -38,7 +38,9 @@ say_number(struct hearer *l, unsigned n, bool to_self, struct said *said)
 	char text[32];
 
 	snprintf(text, sizeof(text), "{\"n\":%u}", n);
-	return history_say(l->feed, SLICE("m"), slice_str(text), SLICE("u"), to_self ? NULL : &l->sub, NULL, on_said, said);
+	return history_say(l->feed, &(struct history_words){
+		.event = SLICE("m"), .payload = slice_str(text), .user = SLICE("u"), .except = to_self ? NULL : &l->sub,
+	}, on_said, said);
 }
 
 /* ---- against the scripted world ---- */
@@ -318,7 +320,7 @@ START_TEST(memory_runs_out)
 	memory_turns();
 	ck_assert_int_eq(say_number(a, 1, true, &said), 0);
 	buf_addf(&big, "{\"x\":\"%03500d\"}", 0);
-	ck_assert_int_eq(history_say(other, SLICE("m"), buf_slice(&big), SLICE(""), NULL, NULL, on_said, &said), 0);
+	ck_assert_int_eq(history_say(other, &(struct history_words){ .event = SLICE("m"), .payload = buf_slice(&big) }, on_said, &said), 0);
 	memory_turns();
 	ck_assert_int_eq(say_number(a, 2, true, &said), 0);
 	ck_assert_int_eq(say_number(a, 3, true, &said), 0);

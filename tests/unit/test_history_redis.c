@@ -147,7 +147,7 @@ joins(struct side *s, const char *last_seen)
 {
 	s->n = 0;
 	s->feed = feed_open(s->history, SLICE("t"), &limits);
-	s->catchup = history_catch_up(s->feed, last_seen != NULL ? slice_str(last_seen) : (struct slice){ 0 }, 500, 50, on_page, s);
+	s->catchup = history_catch_up(s->feed, last_seen != NULL ? slice_str(last_seen) : (struct slice){ 0 }, 500, 50, SLICE(""), on_page, s);
 	ck_assert(with_redis_turn_until(loop, is_joined, s, WAIT_MS));
 }
 
@@ -173,7 +173,9 @@ say(struct side *s, bool to_self)
 
 	*n = ++n_said;
 	snprintf(text, sizeof(text), "{\"n\":%u}", *n);
-	r = history_say(s->feed, SLICE("m"), slice_str(text), SLICE("u"), to_self ? NULL : &s->hearer, NULL, on_said, n);
+	r = history_say(s->feed, &(struct history_words){
+		.event = SLICE("m"), .payload = slice_str(text), .user = SLICE("u"), .except = to_self ? NULL : &s->hearer,
+	}, on_said, n);
 	if (r < 0)
 		free(n);
 	return r;
