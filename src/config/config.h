@@ -48,6 +48,7 @@ struct config_route {
 	char		  *class;
 	char		  *module;	/* path of a .so, or NULL */
 	bool		   public;	/* anonymous sockets may join */
+	char		  *rate_reason;	/* what who is over a rate is told; NULL = rate_limit */
 	struct config_pair *options;	/* every other setting, in the file's order */
 	unsigned	   n_options;
 	struct config_rate *rates;

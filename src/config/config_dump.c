@@ -140,6 +140,7 @@ dump_route(const struct config_set *set, const struct config_route *r, struct bu
 	dump_assignment(out, "module", r->module);
 	if (r->public)
 		buf_add_str(out, "\tpublic = yes\n");
+	dump_assignment(out, "rate_reason", r->rate_reason);
 	dump_known_options(r, out);
 	dump_other_options(r, out);
 	for (unsigned i = 0; i < r->n_rates; i++)

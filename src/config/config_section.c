@@ -124,6 +124,15 @@ config_on_route_text(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result
 }
 
 int
+config_on_route_rate_reason(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+	*(const char **)result = value;
+	if (value[0] == '\0' || strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(value) || strlen(value) > 64)
+		return complain(cfg, "route.rate_reason: expected a word such as rate_limit_exceeded, got '%s'", value);
+	return set_once(cfg, opt, value, &config_reading->route.rate_reason);
+}
+
+int
 config_on_route_public(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 {
 	*(const char **)result = value;

@@ -437,6 +437,7 @@ config_route_free(struct config_route *r)
 	free(r->pattern);
 	free(r->class);
 	free(r->module);
+	free(r->rate_reason);
 	*r = (struct config_route){ 0 };
 }
 

@@ -129,6 +129,7 @@ parts_route(struct parts *p, const struct config_route *r, char **why)
 	return routes_add(p->routes, &(struct route_options){
 		.pattern = r->pattern, .class = is_set(r->class) ? r->class : loaded->name, .public = r->public,
 		.settings = settings, .n_settings = r->n_options, .rates = rates, .n_rates = r->n_rates,
+		.rate_reason = r->rate_reason,
 	}, why) == 0;
 }
 

@@ -156,9 +156,9 @@ const struct rate *dispatch_rate(const struct channel *, struct slice event);
  * it.
  */
 struct slice dispatch_rate_owner(const struct channel *, char *host);
-/* {"reason":"rate_limit","retry_after_ms":WAIT}; one more is counted. */
-#define RATE_LIMIT_LEN	80
-struct channel_payload dispatch_rate_limit(char text[RATE_LIMIT_LEN], uint64_t wait);
+/* {"reason":REASON,"retry_after_ms":WAIT}, with the route's reason; one more is counted. */
+#define RATE_LIMIT_LEN	144
+struct channel_payload dispatch_rate_limit(const struct channel_route *, char text[RATE_LIMIT_LEN], uint64_t wait);
 bool dispatch_is_heartbeat(const struct inbound *);
 void dispatch_message(struct session *, const struct inbound *, bool binary, struct slice data);
 /* What waited for the join, in order. */

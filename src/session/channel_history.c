@@ -113,8 +113,8 @@ post_said(void *arg, int error, struct slice id, uint64_t retry_ms)
 	if (error == 0) {
 		history_add_id(&response, slice(a->response, a->n), id);
 		channel_ref_reply(a->ref, true, channel_json(buf_slice(&response)));
-	} else if (error == -EAGAIN)
-		channel_ref_reply(a->ref, false, dispatch_rate_limit(text, retry_ms));
+	} else if (error == -EAGAIN && a->ref->channel != NULL)
+		channel_ref_reply(a->ref, false, dispatch_rate_limit(a->ref->channel->route, text, retry_ms));
 	else
 		reply_unavailable(a->ref);
 	asked_free(a);

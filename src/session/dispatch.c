@@ -290,9 +290,9 @@ dispatch_rate_owner(const struct channel *ch, char *host)
 }
 
 struct channel_payload
-dispatch_rate_limit(char text[RATE_LIMIT_LEN], uint64_t wait)
+dispatch_rate_limit(const struct channel_route *route, char text[RATE_LIMIT_LEN], uint64_t wait)
 {
-	int n = snprintf(text, RATE_LIMIT_LEN, "{\"reason\":\"rate_limit\",\"retry_after_ms\":%llu}",
+	int n = snprintf(text, RATE_LIMIT_LEN, "{\"reason\":\"%.64s\",\"retry_after_ms\":%llu}", route->rate_reason,
 	    (unsigned long long)wait);
 
 	stats->rate_limited_total++;
@@ -314,7 +314,7 @@ dispatch_event(struct channel *ch, const struct inbound *in)
 	int		       r;
 
 	if (wait > 0) {
-		session_reply(s, ch->join_ref, in->ref, in->topic_token, false, dispatch_rate_limit(text, wait));
+		session_reply(s, ch->join_ref, in->ref, in->topic_token, false, dispatch_rate_limit(ch->route, text, wait));
 		return;
 	}
 	s->current = &d;

@@ -124,6 +124,7 @@ route_free(struct channel_route *r)
 		free((void *)(uintptr_t)r->rates[i].event);
 	free(r->settings);
 	free(r->rates);
+	free(r->rate_reason);
 	free(r->pattern);
 	free(r);
 }
@@ -159,6 +160,7 @@ route_new(struct routes *t, const struct route_options *o, const struct channel_
 		.table = t, .pattern = xstrdup(o->pattern), .class = class, .public = o->public,
 		.settings = xcalloc(o->n_settings, sizeof(*o->settings)), .n_settings = o->n_settings,
 		.rates = xcalloc(o->n_rates, sizeof(*o->rates)), .n_rates = o->n_rates,
+		.rate_reason = xstrdup(o->rate_reason != NULL ? o->rate_reason : "rate_limit"),
 	};
 	for (unsigned i = 0; i < o->n_settings; i++)
 		r->settings[i] = (struct route_setting){ xstrdup(o->settings[i].name), xstrdup(o->settings[i].value) };

@@ -23,6 +23,7 @@ struct route_options {
 		struct rate rate;
 	}		*rates;		/* those of this route; an event may also have one of the table's */
 	unsigned	 n_rates;
+	const char	*rate_reason;	/* a plain word; NULL = "rate_limit" */
 };
 
 /* A line of the table. Channels of a topic keep the whole table alive. */
@@ -36,6 +37,7 @@ struct channel_route {
 	unsigned	 n_settings;
 	struct route_rate *rates;
 	unsigned	 n_rates;
+	char		*rate_reason;	/* what who is over a rate is told */
 };
 
 struct routes {
