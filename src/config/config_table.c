@@ -315,9 +315,18 @@ const struct config_setting config_settings[] = {
 	{ "events", CONFIG_LIST },
 	{ "presence", CONFIG_BOOL },
 	{ "history", CONFIG_BOOL },
-	{ "history_max", CONFIG_NUMBER },
+	{ "history_max", CONFIG_NUMBER },	/* room, chat, comments */
 	{ "history_age", CONFIG_DURATION },
-	{ "leave_grace", CONFIG_DURATION },	/* room, presence */
+	{ "leave_grace", CONFIG_DURATION },	/* room, chat, presence */
+	{ "max_length", CONFIG_NUMBER },	/* chat, comments */
+	{ "typing_timeout", CONFIG_DURATION },	/* chat */
+	{ "device_limit", CONFIG_NUMBER },	/* devices */
+	{ "evict_oldest", CONFIG_BOOL },
+	{ "ring_timeout", CONFIG_DURATION },	/* signaling */
+	{ "grace", CONFIG_DURATION },
+	{ "keep", CONFIG_DURATION },
+	{ "max_event", CONFIG_NUMBER },
+	{ "max_kept", CONFIG_NUMBER },
 };
 const unsigned config_n_settings = COUNT(config_settings);
 
