@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <time.h>
 
+#define MAX_KEPT	1000000	/* messages of a topic */
 #define ENTRY_BYTES	160	/* of a message's text, besides event, payload and user */
 
 void
@@ -67,6 +68,34 @@ common_appear(struct channel *ch, const char *status)
 	if (r < 0)
 		channel_log(ch, 1, "\"%.*s\" is not shown in %.*s: %s", SLICE_ARG(channel_user(ch)),
 		    SLICE_ARG(channel_topic(ch)), strerror(-r));
+}
+
+const char *
+common_limits_read(const struct channel_route *route, struct history_limits *limits)
+{
+	uint64_t max;
+
+	if (channel_route_number(route, "history_max", &max) < 0 || max < 1 || max > MAX_KEPT)
+		return "history_max: expected a number from 1 to 1000000";
+	if (channel_route_duration(route, "history_age", &limits->age_ms) < 0)
+		return "history_age: expected a time such as 7d";
+	limits->max = (uint32_t)max;
+	return NULL;
+}
+
+void
+common_add_message(struct buf *out, const struct history_message *m)
+{
+	struct slice object = m->payload;
+
+	/* Blanks may stand behind the last brace, and before it. */
+	while (object.n > 1 && object.p[object.n - 1] != '}')
+		object.n--;
+	do
+		object.n--;
+	while (object.n > 1 && strchr(" \t\r\n", object.p[object.n - 1]) != NULL);
+	buf_add_slice(out, object);
+	buf_addf(out, "%s\"id\":\"%.*s\"}", object.n > 1 ? "," : "", SLICE_ARG(m->id));
 }
 
 /* A plain number from 1 to COMMON_MAX_LOAD; `fallback` where it is missing. */

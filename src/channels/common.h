@@ -27,6 +27,12 @@ void common_add_time(struct buf *, int64_t ms);
 /* The user is present, as {"online_at":SECONDS,"status":STATUS}: a JSON token or NULL. Who has no name looks on. */
 void common_appear(struct channel *, const char *status);
 
+/* The options history_max and history_age. NULL, or what is wrong: static text. */
+const char *common_limits_read(const struct channel_route *, struct history_limits *);
+
+/* The message as it was delivered: its payload with the member "id" behind its own. */
+void common_add_message(struct buf *, const struct history_message *);
+
 /* A page that was asked for: {"before":ID} or {"after":ID}, and {"limit":n}. */
 struct common_page {
 	bool		forward;

@@ -9,7 +9,6 @@
 #include "channels/common.h"
 
 #define MAX_STATUS	1024	/* bytes of a status, as JSON */
-#define MAX_KEPT	1000000	/* messages */
 
 /* Read once per route. */
 struct room_route {
@@ -69,8 +68,6 @@ room_unconfigure(void *data)
 static const char *
 room_options_fault(const struct channel_route *route, struct room_route *r)
 {
-	uint64_t max;
-
 	if (channel_route_bool(route, "echo", &r->echo) < 0)
 		return "echo: expected yes or no";
 	if (channel_route_bool(route, "presence", &r->presence) < 0)
@@ -79,12 +76,7 @@ room_options_fault(const struct channel_route *route, struct room_route *r)
 		return "leave_grace: expected a time such as 10s";
 	if (channel_route_bool(route, "history", &r->history) < 0)
 		return "history: expected yes or no";
-	if (channel_route_number(route, "history_max", &max) < 0 || max < 1 || max > MAX_KEPT)
-		return "history_max: expected a number from 1 to 1000000";
-	if (channel_route_duration(route, "history_age", &r->kept.age_ms) < 0)
-		return "history_age: expected a time such as 7d";
-	r->kept.max = (uint32_t)max;
-	return NULL;
+	return common_limits_read(route, &r->kept);
 }
 
 static int
