@@ -1,6 +1,6 @@
 /*
- * The inside of history: one topic's order (feed.c) and gaps (gap.c), who joins (catchup.c), what is appended (say.c),
- * and what is shown (page.c). For history/ alone.
+ * The inside of history: one topic's order (feed.c) and gaps (gap.c), who joins (catchup.c), what is appended (say.c,
+ * transact.c), and what is shown (page.c). For history/ alone.
  *
  * A feed has a position, the last message that was delivered here; everything behind it is still to come, in order:
  * over the bus, or, where that leaves a hole, by reading the stream. A message that does not follow the position is
@@ -30,6 +30,7 @@ struct history {
 	struct list	 reads;		/* struct read: under way */
 	struct list	 appends;	/* struct append */
 	struct list	 pages;		/* struct asked_page */
+	struct list	 transactions;	/* under way, or over but for what the store is to tell */
 };
 
 /* A read under way. */
@@ -182,5 +183,9 @@ void append_forget_stored(struct feed *);
 /* The feed ends. */
 void append_forget_feed(struct feed *);
 void append_free(struct append *);
+
+/* transact.c */
+/* History ends, and they with it; nobody is told. */
+void transaction_end_all(struct history *);
 
 #endif

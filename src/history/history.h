@@ -100,6 +100,8 @@ struct transaction_user {
 struct transaction *history_transact(struct feed *, const struct transaction_user *, struct slice user, bool insist);
 /* Nothing is asked nor told from here on. NULL is fine. */
 void transaction_cancel(struct transaction *);
+/* Is any under way? A node that ends waits for them, for a while. */
+bool history_is_transacting(const struct history *);
 
 /* The object with the member "id" behind its own; its bytes are not touched otherwise. */
 void history_add_id(struct buf *out, struct slice object, struct slice id);
