@@ -3,11 +3,13 @@
  * list, the one that was longest without a message first: it pays when memory runs out.
  */
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/map.h"
 #include "base/mem.h"
 #include "net/rates.h"
+#include "store/name_lists.h"
 #include "store/store.h"
 
 #define SWEEP_MS	(60 * 1000)	/* what nobody asks for is looked through so often for what is over age */
@@ -25,12 +27,23 @@ struct kept {
 	char		text[];
 };
 
+/* Up to where a user has read. */
+struct mark {
+	struct slice	user;	/* in text */
+	struct position	at;
+	uint64_t	tail;
+	char		text[];
+};
+
+#define MARK_PLACE	32	/* bytes that it takes in its map, about */
+
 /* Exists as long as it has messages, and then until the next sweep. */
 struct shelf {
 	struct list	 in_store;
 	struct slice	 name;		/* in text */
 	struct position	 tip;
-	uint64_t	 age_ms;	/* of the last append: 0 = for ever */
+	struct history_limits limits;	/* of the last append */
+	struct map	 marks;		/* struct mark, by user */
 	struct kept	**ring;
 	uint32_t	 cap;		/* a power of two */
 	uint32_t	 first;		/* where the oldest is */
@@ -38,17 +51,25 @@ struct shelf {
 	char		 text[];
 };
 
-/* What a caller is still to be told: how his append went, or his page. */
+/* What a caller is still to be told. */
 struct told {
 	struct list	   in_told;
-	store_appended_fn *on_appended;	/* one of the two is set */
-	store_page_fn	  *on_page;
+	void		 (*tell)(struct told *);
+	union {
+		store_appended_fn *appended;
+		store_page_fn	  *page;
+		store_marked_fn	  *done;	/* of a mark, and of a list that was changed */
+		store_list_fn	  *list;
+	} fn;
 	void		  *arg;
 	int		   error;
 	struct position	   at;
 	uint64_t	   tail;
 	uint64_t	   retry_ms;
+	struct slice	  *names;	/* with their bytes */
+	unsigned	   n_names;
 	struct store_page  page;	/* without its entries */
+	char		   mark[UUID_LEN + 1];
 	struct kept	  *shown[];	/* page.n references */
 };
 
@@ -57,7 +78,7 @@ struct store_memory {
 	struct loop	*loop;
 	int64_t		(*wall)(void);
 	size_t		 max_bytes;
-	size_t		 bytes;		/* of topics and the messages in them */
+	size_t		 bytes;		/* of topics, their messages and marks */
 	struct position	 last;		/* the last one given in any topic */
 	struct map	 shelves;
 	struct list	 by_use;	/* all shelves, the last appended to at the end */
@@ -65,6 +86,7 @@ struct store_memory {
 	struct timer	 tell;
 	struct timer	 sweep;
 	struct rates	 rates;
+	struct name_lists lists;
 };
 
 static struct slice
@@ -73,6 +95,14 @@ shelf_key(const void *item)
 	const struct shelf *shelf = item;
 
 	return shelf->name;
+}
+
+static struct slice
+mark_key(const void *item)
+{
+	const struct mark *mark = item;
+
+	return mark->user;
 }
 
 static struct kept *
@@ -133,6 +163,7 @@ shelf_open(struct store_memory *m, struct slice topic)
 	to = shelf->text;
 	*shelf = (struct shelf){ 0 };
 	shelf->name = text_copy(&to, topic);
+	map_init(&shelf->marks, mark_key);
 	map_put(&m->shelves, shelf);
 	list_append(&m->by_use, &shelf->in_store);
 	m->bytes += shelf_size(shelf);
@@ -151,11 +182,30 @@ shelf_drop_oldest(struct store_memory *m, struct shelf *shelf)
 	kept_unref(k);
 }
 
+static size_t
+mark_size(struct slice who)
+{
+	return sizeof(struct mark) + MARK_PLACE + who.n;
+}
+
+static void
+shelf_drop_marks(struct store_memory *m, struct shelf *shelf)
+{
+	struct mark *mark;
+
+	for (size_t at = 0; (mark = map_next(&shelf->marks, &at)) != NULL;) {
+		m->bytes -= mark_size(mark->user);
+		free(mark);
+	}
+	map_done(&shelf->marks);
+}
+
 static void
 shelf_free(struct store_memory *m, struct shelf *shelf)
 {
 	while (shelf->n > 0)
 		shelf_drop_oldest(m, shelf);
+	shelf_drop_marks(m, shelf);
 	m->bytes -= shelf_size(shelf);
 	map_del(&m->shelves, shelf->name);
 	list_remove(&shelf->in_store);
@@ -218,12 +268,26 @@ age_floor(const struct store_memory *m, uint64_t age_ms)
 	return (struct position){ .ms = age_ms == 0 || age_ms > now ? 0 : now - age_ms };
 }
 
-static void
-shelf_trim(struct store_memory *m, struct shelf *shelf, uint32_t max, uint64_t age_ms)
+/* The same, where the newest may be older than others. */
+static struct position
+shelf_floor(const struct store_memory *m, const struct shelf *shelf, const struct history_limits *limits)
 {
-	struct position floor = age_floor(m, age_ms);
+	struct position floor = age_floor(m, limits->age_ms), newest;
 
-	while (shelf->n > max)
+	if (shelf->n == 0 || limits->last_ms <= limits->age_ms)
+		return floor;
+	newest = (*shelf_place(shelf, shelf->n - 1))->at;
+	if (position_compare(newest, floor) < 0 && position_compare(newest, age_floor(m, limits->last_ms)) >= 0)
+		return newest;
+	return floor;
+}
+
+static void
+shelf_trim(struct store_memory *m, struct shelf *shelf)
+{
+	struct position floor = shelf_floor(m, shelf, &shelf->limits);
+
+	while (shelf->n > shelf->limits.max)
 		shelf_drop_oldest(m, shelf);
 	while (shelf->n > 0 && position_compare((*shelf_place(shelf, 0))->at, floor) < 0)
 		shelf_drop_oldest(m, shelf);
@@ -251,7 +315,7 @@ memory_sweep(struct timer *t, uint64_t now)
 	list_each(link, &m->by_use) {
 		struct shelf *shelf = list_entry(link, struct shelf, in_store);
 
-		shelf_trim(m, shelf, UINT32_MAX, shelf->age_ms);
+		shelf_trim(m, shelf);
 		if (shelf->n == 0)
 			shelf_free(m, shelf);
 	}
@@ -274,25 +338,13 @@ memory_position(struct store_memory *m)
 	return m->last;
 }
 
-static void
-told_tell(struct told *t)
+static struct told *
+told_new(void (*tell)(struct told *), void *arg, unsigned n_shown)
 {
-	autofree struct store_entry *entries = NULL;
+	struct told *t = xmalloc(sizeof(*t) + n_shown * sizeof(t->shown[0]));
 
-	if (t->on_appended != NULL) {
-		t->on_appended(t->arg, t->error, t->at, t->tail, t->retry_ms);
-		return;
-	}
-	entries = xcalloc(t->page.n + 1, sizeof(*entries));
-	for (unsigned i = 0; i < t->page.n; i++) {
-		const struct kept *k = t->shown[i];
-
-		entries[i] = (struct store_entry){
-			.at = k->at, .tail = k->tail, .event = k->event, .payload = k->payload, .user = k->user
-		};
-	}
-	t->page.entries = entries;
-	t->on_page(t->arg, 0, &t->page);
+	*t = (struct told){ .tell = tell, .arg = arg, .page.n = n_shown };
+	return t;
 }
 
 static void
@@ -300,6 +352,7 @@ told_free(struct told *t)
 {
 	for (unsigned i = 0; i < t->page.n; i++)
 		kept_unref(t->shown[i]);
+	free(t->names);
 	free(t);
 }
 
@@ -315,7 +368,7 @@ memory_tell(struct timer *timer, uint64_t now)
 	while ((link = list_take_link(&due)) != NULL) {
 		struct told *t = list_entry(link, struct told, in_told);
 
-		told_tell(t);
+		t->tell(t);
 		told_free(t);
 	}
 }
@@ -328,18 +381,24 @@ memory_will_tell(struct store_memory *m, struct told *t)
 		loop_timer(m->loop, &m->tell, m->loop->now);
 }
 
-/* 0 and it is counted, or how long it has to wait. */
-static uint64_t
-memory_rate(struct store_memory *m, const struct store_append *a)
-{
-	uint64_t wait;
+/* ---- append ---- */
 
-	if (a->rate == NULL)
-		return 0;
-	wait = rates_wait(&m->rates, SLICE(""), a->topic, a->rate->key, &a->rate->rate);
-	if (wait == 0)
+/* Why it is not stored; else 0, and it is counted. */
+static int
+memory_refuses(struct store_memory *m, const struct store_append *a, uint64_t *retry_ms)
+{
+	const struct shelf *shelf = map_get(&m->shelves, a->topic);
+	struct position	    tip = shelf != NULL ? shelf->tip : (struct position){ 0 };
+
+	if (a->rate != NULL)
+		*retry_ms = rates_wait(&m->rates, SLICE(""), a->topic, a->rate->key, &a->rate->rate);
+	if (*retry_ms > 0)
+		return -EAGAIN;
+	if (a->after != NULL && position_compare(tip, *a->after) != 0)
+		return -ESTALE;
+	if (a->rate != NULL)
 		rates_count(&m->rates, SLICE(""), a->topic, a->rate->key, &a->rate->rate);
-	return wait;
+	return 0;
 }
 
 static void
@@ -359,33 +418,56 @@ memory_put(struct store_memory *m, const struct store_append *a)
 		.event = a->event, .payload = a->payload, .user = a->user
 	};
 
-	shelf->age_ms = a->limits.age_ms;
+	shelf->limits = a->limits;
 	shelf_add(m, shelf, kept_new(a, entry.at, entry.tail));
-	shelf_trim(m, shelf, a->limits.max, a->limits.age_ms);
+	shelf_trim(m, shelf);
 	memory_evict(m);
 	if (!timer_is_set(&m->sweep))
 		loop_timer(m->loop, &m->sweep, m->loop->now + SWEEP_MS);
 	return entry;
 }
 
+static void
+tell_appended(struct told *t)
+{
+	t->fn.appended(t->arg, t->error, t->at, t->tail, t->retry_ms);
+}
+
 static int
 memory_append(struct store *s, const struct store_append *a, store_appended_fn *fn, void *arg)
 {
 	struct store_memory *m = container_of(s, struct store_memory, store);
-	struct told	    *t = xmalloc(sizeof(*t));
+	struct told	    *t = told_new(tell_appended, arg, 0);
 	struct store_entry   entry;
 
-	*t = (struct told){ .on_appended = fn, .arg = arg, .retry_ms = memory_rate(m, a) };
+	t->fn.appended = fn;
+	t->error = memory_refuses(m, a, &t->retry_ms);
 	memory_will_tell(m, t);
-	if (t->retry_ms > 0) {
-		t->error = -EAGAIN;
+	if (t->error < 0)
 		return 0;
-	}
 	entry = memory_put(m, a);
 	t->at = entry.at;
 	t->tail = entry.tail;
 	memory_fresh(m, a, &entry);
 	return 0;
+}
+
+/* ---- read ---- */
+
+static void
+tell_page(struct told *t)
+{
+	autofree struct store_entry *entries = xcalloc(t->page.n + 1, sizeof(*entries));
+
+	for (unsigned i = 0; i < t->page.n; i++) {
+		const struct kept *k = t->shown[i];
+
+		entries[i] = (struct store_entry){
+			.at = k->at, .tail = k->tail, .event = k->event, .payload = k->payload, .user = k->user
+		};
+	}
+	t->page.entries = entries;
+	t->fn.page(t->arg, 0, &t->page);
 }
 
 /* The places [*from, *to) that are asked for. Returns whether there are more beyond. */
@@ -425,36 +507,141 @@ shelf_has(const struct shelf *shelf, struct position at, uint64_t tail, struct p
 	return position_compare(k->at, at) == 0 && k->tail == tail;
 }
 
+static void
+shelf_show_mark(const struct shelf *shelf, struct slice reader, struct told *t)
+{
+	const struct mark *mark = reader.n > 0 && shelf->marks.n > 0 ? map_get(&shelf->marks, reader) : NULL;
+
+	if (mark != NULL)
+		t->page.mark = slice_str(uuid_from_position(mark->at, mark->tail, t->mark));
+}
+
 /* The page as of now. */
 static struct told *
-shelf_page(const struct shelf *shelf, const struct store_read *r, struct position floor)
+shelf_page(const struct shelf *shelf, const struct store_read *r, struct position floor, void *arg)
 {
 	uint32_t     from, to;
 	bool	     more = shelf_range(shelf, r, floor, &from, &to);
-	struct told *t = xmalloc(sizeof(*t) + (to - from) * sizeof(t->shown[0]));
+	struct told *t = told_new(tell_page, arg, to - from);
 
-	*t = (struct told){ .page = { .n = to - from, .more = more, .tip = shelf->tip } };
+	t->page.more = more;
+	t->page.tip = shelf->tip;
 	t->page.found = r->check && shelf_has(shelf, r->from, r->tail, floor);
 	for (uint32_t i = from; i < to; i++) {
 		t->shown[i - from] = *shelf_place(shelf, i);
 		t->shown[i - from]->refs++;
 	}
+	shelf_show_mark(shelf, r->reader, t);
 	return t;
 }
 
 static int
 memory_read(struct store *s, const struct store_read *r, store_page_fn *fn, void *arg)
 {
-	struct store_memory *m = container_of(s, struct store_memory, store);
-	const struct shelf    *shelf = map_get(&m->shelves, r->topic);
 	static const struct shelf none;
-	struct told	    *t = shelf_page(shelf != NULL ? shelf : &none, r, age_floor(m, r->limits.age_ms));
+	struct store_memory *m = container_of(s, struct store_memory, store);
+	const struct shelf  *shelf = map_get(&m->shelves, r->topic);
+	struct told	    *t;
 
-	t->on_page = fn;
-	t->arg = arg;
+	shelf = shelf != NULL ? shelf : &none;
+	t = shelf_page(shelf, r, shelf_floor(m, shelf, &r->limits), arg);
+	t->fn.page = fn;
 	memory_will_tell(m, t);
 	return 0;
 }
+
+/* ---- marks ---- */
+
+static struct mark *
+mark_new(struct slice who)
+{
+	struct mark *mark = xmalloc(sizeof(*mark) + who.n);
+	char	    *to = mark->text;
+
+	*mark = (struct mark){ 0 };
+	mark->user = text_copy(&to, who);
+	return mark;
+}
+
+/* Never back. */
+static void
+shelf_mark(struct store_memory *m, struct shelf *shelf, struct slice who, struct position at, uint64_t tail)
+{
+	struct mark *mark = map_get(&shelf->marks, who);
+
+	if (mark == NULL) {
+		mark = mark_new(who);
+		map_put(&shelf->marks, mark);
+		m->bytes += mark_size(who);
+	}
+	if (position_compare(mark->at, at) >= 0)
+		return;
+	mark->at = at;
+	mark->tail = tail;
+}
+
+static void
+tell_done(struct told *t)
+{
+	t->fn.done(t->arg, t->error);
+}
+
+static int
+memory_mark(struct store *s, const struct store_mark *mark, store_marked_fn *fn, void *arg)
+{
+	struct store_memory *m = container_of(s, struct store_memory, store);
+	struct shelf	    *shelf = map_get(&m->shelves, mark->topic);
+	struct told	    *t;
+	struct position	     at;
+	uint64_t	     tail;
+
+	if (uuid_to_position(mark->id, &at, &tail) < 0)
+		return -EINVAL;
+	t = told_new(tell_done, arg, 0);
+	t->fn.done = fn;
+	memory_will_tell(m, t);
+	if (shelf == NULL || !shelf_has(shelf, at, tail, shelf_floor(m, shelf, &mark->limits))) {
+		t->error = -ENOENT;
+		return 0;
+	}
+	shelf_mark(m, shelf, mark->user, at, tail);
+	memory_evict(m);
+	return 0;
+}
+
+/* ---- lists ---- */
+
+static void
+tell_list(struct told *t)
+{
+	t->fn.list(t->arg, 0, t->names, t->n_names);
+}
+
+static int
+memory_list(struct store *s, struct slice who, struct slice list, store_list_fn *fn, void *arg)
+{
+	struct store_memory *m = container_of(s, struct store_memory, store);
+	struct told	    *t = told_new(tell_list, arg, 0);
+
+	t->fn.list = fn;
+	t->names = name_lists_copy(&m->lists, who, list, &t->n_names);
+	memory_will_tell(m, t);
+	return 0;
+}
+
+static int
+memory_enlist(struct store *s, struct slice who, struct slice list, struct slice name, bool listed, store_listed_fn *fn, void *arg)
+{
+	struct store_memory *m = container_of(s, struct store_memory, store);
+	struct told	    *t = told_new(tell_done, arg, 0);
+
+	t->fn.done = fn;
+	t->error = name_lists_set(&m->lists, who, list, name, listed);
+	memory_will_tell(m, t);
+	return 0;
+}
+
+/* ---- life ---- */
 
 static void
 memory_free(struct store *s)
@@ -468,6 +655,7 @@ memory_free(struct store *s)
 		shelf_free(m, list_entry(m->by_use.next, struct shelf, in_store));
 	map_done(&m->shelves);
 	rates_done(&m->rates);
+	name_lists_done(&m->lists);
 	timer_stop(&m->tell);
 	timer_stop(&m->sweep);
 	free(m);
@@ -477,6 +665,9 @@ static const struct store_ops store_memory = {
 	.name = "memory",
 	.append = memory_append,
 	.read = memory_read,
+	.mark = memory_mark,
+	.list = memory_list,
+	.enlist = memory_enlist,
 	.free = memory_free,
 };
 
@@ -493,5 +684,6 @@ store_memory_new(struct loop *loop, size_t bytes, int64_t (*wall)(void))
 	list_init(&m->by_use);
 	list_init(&m->told);
 	rates_init(&m->rates, loop);
+	name_lists_init(&m->lists);
 	return &m->store;
 }
