@@ -51,23 +51,32 @@ common_add_time(struct buf *out, int64_t ms)
 }
 
 void
+common_track(struct channel *ch, struct slice key, struct slice meta)
+{
+	int r;
+
+	channel_watch(ch);
+	r = channel_track(ch, key, meta);
+	/* A name that no client could take, or too many of it: nothing that a rejoin would mend. */
+	if (r < 0)
+		channel_log(ch, 1, "\"%.*s\" is not shown in %.*s: %s", SLICE_ARG(key), SLICE_ARG(channel_topic(ch)),
+		    strerror(-r));
+}
+
+void
 common_appear(struct channel *ch, const char *status)
 {
 	autobuf struct buf meta = { 0 };
-	int		   r;
 
-	channel_watch(ch);
-	if (channel_user(ch).n == 0)
+	if (channel_user(ch).n == 0) {
+		channel_watch(ch);
 		return;
+	}
 	buf_addf(&meta, "{\"online_at\":%lld", (long long)(channel_wall(ch) / 1000));
 	if (status != NULL)
 		buf_addf(&meta, ",\"status\":%s", status);
 	buf_add_char(&meta, '}');
-	r = channel_track(ch, channel_user(ch), buf_slice(&meta));
-	/* A name that no client could take, or too many of it: nothing that a rejoin would mend. */
-	if (r < 0)
-		channel_log(ch, 1, "\"%.*s\" is not shown in %.*s: %s", SLICE_ARG(channel_user(ch)),
-		    SLICE_ARG(channel_topic(ch)), strerror(-r));
+	common_track(ch, channel_user(ch), buf_slice(&meta));
 }
 
 const char *

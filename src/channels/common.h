@@ -24,6 +24,8 @@ int common_text(struct slice object, const char *name, char *scratch, size_t siz
 /* "2026-01-02T03:04:05.678Z" as a JSON string. */
 void common_add_time(struct buf *, int64_t ms);
 
+/* Looks on, and is present under that key, if it can be: what cannot be shown is logged. */
+void common_track(struct channel *, struct slice key, struct slice meta);
 /* The user is present, as {"online_at":SECONDS,"status":STATUS}: a JSON token or NULL. Who has no name looks on. */
 void common_appear(struct channel *, const char *status);
 
