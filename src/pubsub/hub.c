@@ -116,6 +116,18 @@ hub_subscribe(struct hub *h, struct subscriber *who, struct slice name)
 }
 
 void
+hub_set_intercepts(struct hub *h, struct subscriber *who, const char *const *intercepts)
+{
+	const bool placed = who->topic != NULL && !who->deaf;
+
+	if (placed)
+		lane_remove(hub_lane_of(who), who);
+	who->intercepts = intercepts;
+	if (placed)
+		lane_add(hub_lane_of(who), who);
+}
+
+void
 hub_deafen(struct subscriber *who)
 {
 	if (who->topic == NULL || who->deaf)
@@ -173,6 +185,8 @@ hub_deliver_lane(struct hub *h, const struct hub_lane *lane, struct frame *f, co
 static bool
 hub_intercepts(const struct subscriber *who, struct slice event)
 {
+	if (who->intercepts == NULL)
+		return false;
 	for (const char *const *name = who->intercepts; *name != NULL; name++)
 		if (slice_is(event, *name))
 			return true;
@@ -193,7 +207,8 @@ lane_copy(const struct hub_lane *lane)
 
 /*
  * Those who intercept are asked one by one. What they do in answer may change the lane, so the walk goes over
- * a copy; whoever left meanwhile is still in memory until the end of the turn.
+ * a copy; whoever left meanwhile is still in memory until the end of the turn. The other lanes have been walked: who
+ * begins to intercept now has had this message, who ceases to has it from here.
  */
 static unsigned
 hub_deliver_intercepting(struct hub *h, struct topic *t, struct message *m, const struct subscriber *except,
@@ -279,7 +294,7 @@ hub_send(struct hub *h, struct outq *out, const struct codec *codec, struct mess
 void
 hub_deliver_to(struct hub *h, struct subscriber *who, struct message *m)
 {
-	if (who->intercepts != NULL && hub_intercepts(who, m->event))
+	if (hub_intercepts(who, m->event))
 		h->on_intercept(who, m->event, m);
 	else
 		hub_send(h, who->out, who->codec, m);

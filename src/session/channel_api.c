@@ -7,10 +7,14 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/uuid.h"
 #include "session/channel.h"
 #include "wire/message.h"
+
+_Static_assert(CHANNEL_ID_LEN == UUID_LEN, "a message's id is a UUID");
 
 void *
 channel_state(struct channel *ch)
@@ -225,6 +229,22 @@ channel_broadcast_from(struct channel *ch, struct slice event, struct channel_pa
 	return channel_publish(ch, event, payload, false);
 }
 
+int
+channel_tell_here(struct channel *ch, struct slice event, struct channel_payload payload, const struct channel *except)
+{
+	if (ch->sub.topic == NULL || !payload_is_object(payload))
+		return -EINVAL;
+	pubsub_receive(&ch->session->env->pubsub, ch->sub.topic->name, event, payload.bytes, payload.binary,
+	    except != NULL ? &except->sub : NULL);
+	return 0;
+}
+
+void
+channel_set_intercepting(struct channel *ch, bool on)
+{
+	hub_set_intercepts(&ch->session->env->pubsub.hub, &ch->sub, on ? ch->route->class->intercepts : NULL);
+}
+
 void
 channel_stop(struct channel *ch)
 {
@@ -310,6 +330,15 @@ int64_t
 channel_wall(const struct channel *ch)
 {
 	return wall_ms();
+}
+
+char *
+channel_new_id(const struct channel *ch, char out[CHANNEL_ID_LEN + 1])
+{
+	struct position at = { .ms = (uint64_t)channel_wall(ch) };
+
+	id_random(&at.seq, sizeof(at.seq));
+	return uuid_from_position(at, uuid_tail(), out);
 }
 
 void

@@ -20,6 +20,7 @@
 	X(catchup) \
 	X(census) \
 	X(channel) \
+	X(channel_fields) \
 	X(channel_history) \
 	X(channel_presence) \
 	X(classes) \

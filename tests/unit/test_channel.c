@@ -6,6 +6,10 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/clock.h"
+#include "base/stats.h"
+#include "base/uuid.h"
+
 Suite *channel_suite(void);
 
 #define SAY(ref, event)	"[\"1\",\"" ref "\",\"room:a\",\"" event "\",{}]"
@@ -616,6 +620,131 @@ START_TEST(looking_into_json)
 }
 END_TEST
 
+/* To this node's channels alone; and who intercepts it is asked. */
+static int
+tells_here(struct channel *ch, const struct channel_message *m)
+{
+	const bool but_me = slice_is(m->event, "but me");
+
+	ck_assert_int_eq(channel_tell_here(ch, SLICE("shouted"), channel_json(SLICE("{\"a\":1}")), but_me ? ch : NULL), 0);
+	ck_assert_int_eq(channel_tell_here(ch, SLICE("shouted"), channel_json(SLICE("[]")), NULL), -EINVAL);
+	return 0;
+}
+
+static int
+answers_shouts(struct channel *ch, const struct channel_message *m)
+{
+	note("out %.*s;", SLICE_ARG(m->event));
+	return channel_push(ch, SLICE("heard"), m->payload);
+}
+
+static void
+tells_at_the_end(struct channel *ch, const char *why)
+{
+	ck_assert_int_eq(channel_tell_here(ch, SLICE("gone"), channel_empty(), NULL), 0);
+	note("leave %s;", why);
+}
+
+static int
+join_tells_here(struct channel *ch, const struct channel_message *params)
+{
+	ck_assert_int_eq(channel_tell_here(ch, SLICE("early"), channel_empty(), NULL), -EINVAL);
+	return CHANNEL_OK;
+}
+
+START_TEST(told_here)
+{
+	struct client *a = joined_client(), *b = joined_client();
+	const uint64_t broadcasts = stats->broadcasts_total;
+
+	probe.handle_in = tells_here;
+	probe.handle_out = answers_shouts;
+	client_says(a, SAY("2", "x"));
+	client_hears(a, "[\"1\",null,\"room:a\",\"heard\",{\"a\":1}]");
+	client_hears(b, "[\"1\",null,\"room:a\",\"heard\",{\"a\":1}]");
+	noted("out shouted;out shouted;");
+	client_says(a, SAY("3", "but me"));
+	client_hears_nothing(a);
+	client_hears(b, "[\"1\",null,\"room:a\",\"heard\",{\"a\":1}]");
+	noted("out shouted;");
+	ck_assert_uint_eq(stats->broadcasts_total, broadcasts);
+	probe.leave = tells_at_the_end;
+	client_gone(a);
+	client_hears(b, "[null,null,\"room:a\",\"gone\",{}]");
+	probe.join = join_tells_here;
+	client_says(b, "[\"5\",\"5\",\"room:b\",\"phx_join\",{}]");
+	client_hears(b, REPLY("\"5\"", "\"5\"", "room:b", OK));
+	client_hears_nothing(b);
+	noted("leave closed;joined;");
+}
+END_TEST
+
+static int
+switches(struct channel *ch, const struct channel_message *m)
+{
+	channel_set_intercepting(ch, slice_is(m->event, "on"));
+	return 0;
+}
+
+/* Hears one of them, and then no more. */
+static int
+hears_the_last(struct channel *ch, const struct channel_message *m)
+{
+	channel_set_intercepting(ch, false);
+	note("last;");
+	return 0;
+}
+
+static int
+join_switches_off(struct channel *ch, const struct channel_message *params)
+{
+	channel_set_intercepting(ch, false);
+	return CHANNEL_OK;
+}
+
+START_TEST(intercepting_is_switched)
+{
+	struct client *c = client_v2();
+
+	probe.join = join_switches_off;
+	client_joins(c, "1", "room:a");
+	probe.handle_out = answers_shouts;
+	client_says(c, SAY("2", "shout"));
+	client_hears(c, "[null,null,\"room:a\",\"shouted\",{}]");
+	noted("joined;");
+	probe.handle_in = switches;
+	client_says(c, SAY("3", "on"));
+	pubsub_receive(&bench.pubsub, SLICE("room:a"), SLICE("shouted"), SLICE("{}"), false, NULL);
+	client_hears(c, "[\"1\",null,\"room:a\",\"heard\",{}]");
+	noted("out shouted;");
+	probe.handle_out = hears_the_last;
+	pubsub_receive(&bench.pubsub, SLICE("room:a"), SLICE("shouted"), SLICE("{}"), false, NULL);
+	client_hears_nothing(c);
+	noted("last;");
+	pubsub_receive(&bench.pubsub, SLICE("room:a"), SLICE("shouted"), SLICE("{}"), false, NULL);
+	client_hears(c, "[null,null,\"room:a\",\"shouted\",{}]");
+	client_hears_nothing(c);
+}
+END_TEST
+
+START_TEST(new_ids)
+{
+	struct client  *c = joined_client();
+	char		id[CHANNEL_ID_LEN + 1], other[CHANNEL_ID_LEN + 1];
+	struct position at;
+	uint64_t	tail;
+
+	ck_assert_ptr_eq(channel_new_id(probe_channel, id), id);
+	channel_new_id(probe_channel, other);
+	ck_assert_str_ne(id, other);
+	ck_assert_uint_eq(strlen(id), CHANNEL_ID_LEN);
+	ck_assert_int_eq(uuid_to_position(slice_str(id), &at, &tail), 0);
+	ck_assert_int_le((int64_t)at.ms, wall_ms());
+	ck_assert_int_gt((int64_t)at.ms, wall_ms() - 60000);
+	client_hears_nothing(c);
+}
+END_TEST
+
 Suite *
 channel_suite(void)
 {
@@ -632,6 +761,9 @@ channel_suite(void)
 	tcase_add_test(t, an_answer_outlives_its_channel);
 	tcase_add_test(t, a_class_looks_around);
 	tcase_add_test(t, looking_into_json);
+	tcase_add_test(t, told_here);
+	tcase_add_test(t, intercepting_is_switched);
+	tcase_add_test(t, new_ids);
 	suite_add_tcase(s, t);
 
 	tcase_add_checked_fixture(f, bench_begin, bench_end);

@@ -252,6 +252,65 @@ START_TEST(one_leaves_while_asked)
 }
 END_TEST
 
+static const char *const all_secrets[] = { "secret", NULL };
+
+START_TEST(intercepts_change)
+{
+	struct hearer *a = joins(0, "a"), *b = joins(1, "a");
+
+	hub_set_intercepts(&hub, &a->sub, all_secrets);
+	ck_assert_uint_eq(say("a", "secret", NULL), 1);
+	ck_assert_uint_eq(a->asked, 1);
+	ck_assert_ptr_null(got(a));
+	ck_assert_ptr_nonnull(got(b));
+	outq_clear_unsent(&b->out);
+	hub_set_intercepts(&hub, &a->sub, NULL);
+	ck_assert_uint_eq(say("a", "secret", NULL), 2);
+	ck_assert_uint_eq(a->asked, 1);
+	got_text(a, "[null,null,\"a\",\"secret\",{\"a\":1}]");
+	ck_assert_uint_eq(hub_topic(&hub, SLICE("a"))->n, 2);
+	/* The deaf stay deaf; who has no topic yet intercepts when he has one. */
+	hub_deafen(&b->sub);
+	hub_set_intercepts(&hub, &b->sub, all_secrets);
+	hub_unsubscribe(&hub, &b->sub);
+	hub_set_intercepts(&hub, &hearers[2].sub, all_secrets);
+	joins(2, "a");
+	ck_assert_uint_eq(say("a", "secret", a), 0);
+	ck_assert_uint_eq(hearers[2].asked, 1);
+	ck_assert_uint_eq(b->asked, 0);
+}
+END_TEST
+
+/* Two intercept, two do not; the first to be asked turns them all round, and once more round. */
+static void
+turns_round(struct subscriber *who, struct slice event, const struct message *m)
+{
+	on_intercept(who, event, m);
+	for (int i = 0; i < 4; i++)
+		hub_set_intercepts(&hub, &hearers[i].sub, hearers[i].sub.intercepts == NULL ? all_secrets : NULL);
+}
+
+START_TEST(intercepts_change_while_asked)
+{
+	for (int i = 0; i < 4; i++) {
+		hearers[i].sub.intercepts = i < 2 ? all_secrets : NULL;
+		joins(i, "a");
+	}
+	hub.on_intercept = turns_round;
+	/* Each has it once: 0 was asked, 1 intercepts no more when it is its turn, 2 and 3 had it before. */
+	ck_assert_uint_eq(say("a", "secret", NULL), 3);
+	ck_assert_uint_eq(hearers[0].asked, 1);
+	for (int i = 1; i < 4; i++) {
+		ck_assert_uint_eq(hearers[i].asked, 0);
+		ck_assert_ptr_nonnull(got(&hearers[i]));
+		outq_clear_unsent(&hearers[i].out);
+	}
+	ck_assert_uint_eq(hub_topic(&hub, SLICE("a"))->lanes[HUB_INTERCEPT].n, 2);
+	ck_assert_uint_eq(say("a", "secret", NULL), 3);
+	ck_assert_uint_eq(hearers[2].asked + hearers[3].asked, 1);
+}
+END_TEST
+
 START_TEST(to_one_alone)
 {
 	static const char *const secrets[] = { "secret", NULL };
@@ -389,6 +448,8 @@ hub_suite(void)
 	tcase_add_test(t, a_format_that_cannot);
 	tcase_add_test(t, many_come_and_go);
 	tcase_add_loop_test(t, one_leaves_while_asked, 0, 3);
+	tcase_add_test(t, intercepts_change);
+	tcase_add_test(t, intercepts_change_while_asked);
 	tcase_add_test(t, to_one_alone);
 	tcase_add_test(t, the_topic_goes_while_asked);
 	tcase_add_test(t, the_deaf_hold_their_topic);
