@@ -27,12 +27,12 @@ struct userlist_view {
  * fails is tried again each second while somebody looks on. Never NULL.
  */
 struct userlists *userlists_new(struct loop *, struct store *, void (*say)(void *arg, struct slice user, struct slice list), void *arg);
-/* Views that are left are closed; nobody is told anything. NULL in, NULL out. */
+/* When the store is gone. Views that are left are closed; nobody is told anything. NULL in, NULL out. */
 struct userlists *userlists_free(struct userlists *);
 
 /* view's callbacks are set, all else is zero. */
 void userlist_open(struct userlists *, struct slice user, struct slice list, struct userlist_view *);
-/* NULL list is fine. */
+/* Closed ones are fine. */
 void userlist_close(struct userlist_view *);
 bool userlist_has(const struct userlist_view *, struct slice name);
 unsigned userlist_count(const struct userlist_view *);
