@@ -140,6 +140,8 @@ struct config {
 	uint64_t	 compression_min;	/* "websocket.compression_min" 512 bytes */
 	uint64_t	 ping_interval_ms;	/* "websocket.ping_interval" 25s; 0 = off */
 	uint64_t	 pong_timeout_ms;	/* "websocket.pong_timeout" 20s */
+	/* longpoll */
+	uint64_t	 longpoll_window_ms;	/* "longpoll.window" 10s */
 	/* drain */
 	uint64_t	 drain_ms;		/* "drain.time" 30s */
 	uint64_t	 drain_delay_ms;	/* "drain.delay" 2s: so long listeners stay, answering 503 */

@@ -286,6 +286,10 @@ const struct config_option config_options[] = {
 	  .value = "20s", .min = 10, .max = HOUR, .reload = true,
 	  .help = "time for the answer to a ping" },
 
+	{ .name = "longpoll.window", .type = CONFIG_DURATION, AT(longpoll_window_ms), .value = "10s",
+	  .min = 100, .max = MINUTE, .reload = true,
+	  .help = "a long poll waits so long for a message" },
+
 	{ .name = "drain.time", .type = CONFIG_DURATION, AT(drain_ms), .value = "30s", .max = HOUR,
 	  .reload = true,
 	  .help = "SIGTERM spreads the closing of clients over it" },
