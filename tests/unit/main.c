@@ -28,6 +28,7 @@
 	X(cluster) \
 	X(cluster_message) \
 	X(codec) \
+	X(comments) \
 	X(config) \
 	X(deflate) \
 	X(delta) \
