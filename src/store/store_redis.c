@@ -9,70 +9,27 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/utf8.h"
-#include "store/store.h"
+#include "store/store_redis.h"
 #include "store/store_scripts.h"
 #include "wire/json.h"
 #include "wire/message.h"
 
 #define ENTRY_FIELDS	10	/* of an appended entry, at most: names and values */
 
-struct store_redis {
-	struct store	store;
-	struct redis	*redis;
-	char		*prefix;
-	char		*node;
-	struct buf	head;		/* of what is published: see APPEND_HEAD */
-	struct list	asked;
-};
-
-/* What Redis has not answered yet. */
-struct asked {
-	struct list	    in_store;
-	struct store_redis *store;	/* NULL: it is gone, and nobody is told */
-	void		   *arg;
-	/* of an append */
-	store_appended_fn  *on_appended;
-	uint64_t	    tail;
-	/* of a read */
-	store_page_fn	   *on_page;
-	bool		    found;
-	struct store_read   read;	/* its topic lies in text */
-	char		    text[];
-};
-
-/* A number as an argument. */
-struct number {
-	char text[24];
-};
-
-static struct slice
+struct slice
 number(struct number *n, uint64_t value)
 {
 	return slice(n->text, (size_t)snprintf(n->text, sizeof(n->text), "%" PRIu64, value));
 }
 
-/* It is answered: returns whether somebody is to be told. */
-static bool
+bool
 asked_end(struct asked *a)
 {
 	list_remove(&a->in_store);
 	return a->store != NULL;
 }
 
-static struct slice
-reply_text(const struct redisReply *r)
-{
-	return slice(r->str, r->len);
-}
-
-static bool
-is_text(const struct redisReply *r)
-{
-	return r->type == REDIS_REPLY_STRING || r->type == REDIS_REPLY_STATUS;
-}
-
-/* The caller is told no more than that it did not work; why is for the operator. NULL (no connection) was logged. */
-static void
+void
 log_refused(const char *what, const struct redisReply *r)
 {
 	if (r == NULL)
@@ -83,8 +40,7 @@ log_refused(const char *what, const struct redisReply *r)
 		log_peer(LOG_ERROR_, NULL, "history: Redis' answer to %s makes no sense", what);
 }
 
-/* PREFIX kind {TOPIC} behind. */
-static void
+void
 key_write(struct buf *out, const struct store_redis *s, const char *kind, struct slice topic)
 {
 	buf_add_str(out, s->prefix);
@@ -106,8 +62,8 @@ on_appended(void *arg, const struct redisReply *r)
 	uint64_t	  retry = 0;
 
 	if (r != NULL && r->type == REDIS_REPLY_INTEGER) {
-		error = -EAGAIN;
-		retry = r->integer > 0 ? (uint64_t)r->integer : 1;
+		error = r->integer < 0 ? -ESTALE : -EAGAIN;
+		retry = r->integer > 0 ? (uint64_t)r->integer : 0;
 	} else if (r != NULL && is_text(r)) {
 		error = position_parse(&at, reply_text(r)) < 0 ? -EHOSTUNREACH : 0;
 	}
@@ -150,7 +106,8 @@ append_ask(const struct store_redis *s, const struct store_append *a, struct ask
 	static const struct rate any;
 	const struct rate *rate = a->rate != NULL ? &a->rate->rate : &any;
 	autobuf struct buf stream = { 0 }, window = { 0 }, channel = { 0 }, foot = { 0 };
-	struct number	   tail, max, age, count, period;
+	struct number	   tail, max, age, count, period, last;
+	char		   after[POSITION_LEN];
 	struct slice	   keys[2], args[APPEND_FIELDS + ENTRY_FIELDS];
 	unsigned	   n;
 
@@ -173,6 +130,8 @@ append_ask(const struct store_redis *s, const struct store_append *a, struct ask
 	args[APPEND_FOOT] = buf_slice(&foot);
 	args[APPEND_RATE] = number(&count, rate->count);
 	args[APPEND_PERIOD] = number(&period, rate->period_ms);
+	args[APPEND_LAST] = number(&last, a->limits.last_ms);
+	args[APPEND_AFTER] = a->after != NULL ? slice_str(position_text(*a->after, after)) : SLICE("");
 	n = entry_fields(args + APPEND_FIELDS, a, s->node, slice_str(tail.text));
 	return redis_eval(s->redis, &store_append_script, on_appended, asked, keys, rate->count > 0 ? 2 : 1, args,
 	    APPEND_FIELDS + n);
@@ -296,7 +255,7 @@ page_entries(struct store_entry *out, const struct redisReply *r, unsigned n, co
 static bool
 is_page(const struct redisReply *r, struct position *tip)
 {
-	if (r == NULL || r->type != REDIS_REPLY_ARRAY || r->elements != 3 || r->element[0]->type != REDIS_REPLY_INTEGER)
+	if (r == NULL || r->type != REDIS_REPLY_ARRAY || r->elements != 4 || r->element[0]->type != REDIS_REPLY_INTEGER)
 		return false;
 	if (!is_text(r->element[1]) || r->element[2]->type != REDIS_REPLY_ARRAY)
 		return false;
@@ -317,6 +276,18 @@ read_on(struct asked *a, const struct redisReply *entries, unsigned n)
 	return read_ask(a) == 0;
 }
 
+/* What was put there by hand, and is no id, is no mark. */
+static struct slice
+mark_of(const struct redisReply *r)
+{
+	struct position at;
+	uint64_t	tail;
+
+	if (!is_text(r) || uuid_to_position(reply_text(r), &at, &tail) < 0)
+		return (struct slice){ 0 };
+	return reply_text(r);
+}
+
 /* Returns whether it was told; else another read follows. */
 static bool
 read_tell(struct asked *a, const struct redisReply *r, struct position tip)
@@ -328,6 +299,7 @@ read_tell(struct asked *a, const struct redisReply *r, struct position tip)
 
 	a->found |= r->element[0]->integer == 1;
 	page.found = a->found;
+	page.mark = mark_of(r->element[3]);
 	page.n = page_entries(entries, list, n, &a->read);
 	if (page.n == 0 && page.more && read_on(a, list, n))
 		return false;
@@ -356,31 +328,38 @@ static int
 read_ask(struct asked *a)
 {
 	const struct store_read *read = &a->read;
-	autobuf struct buf	 stream = { 0 };
+	autobuf struct buf	 stream = { 0 }, marks = { 0 };
 	char			 from[POSITION_LEN];
-	struct number		 count, age, tail;
-	struct slice		 key, args[READ_ARGS];
+	struct number		 count, age, tail, last;
+	struct slice		 keys[2], args[READ_ARGS];
 
 	key_write(&stream, a->store, "history:", read->topic);
-	key = buf_slice(&stream);
+	key_write(&marks, a->store, "read:", read->topic);
+	keys[0] = buf_slice(&stream);
+	keys[1] = buf_slice(&marks);
 	args[READ_COMMAND] = read->forward ? SLICE("XRANGE") : SLICE("XREVRANGE");
 	args[READ_FROM] = slice_str(position_text(read->from, from));
 	args[READ_COUNT] = number(&count, (uint64_t)read->limit + 1);
 	args[READ_AGE] = number(&age, read->limits.age_ms);
 	args[READ_TAIL] = read->check ? number(&tail, read->tail) : SLICE("");
-	return redis_eval(a->store->redis, &store_read_script, on_page, a, &key, 1, args, READ_ARGS);
+	args[READ_LAST] = number(&last, read->limits.last_ms);
+	args[READ_USER] = read->reader;
+	return redis_eval(a->store->redis, &store_read_script, on_page, a, keys, read->reader.n > 0 ? 2 : 1, args, READ_ARGS);
 }
 
 static int
 redis_read(struct store *store, const struct store_read *read, store_page_fn *fn, void *arg)
 {
 	struct store_redis *s = container_of(store, struct store_redis, store);
-	struct asked	   *a = xmalloc(sizeof(*a) + read->topic.n);
+	struct asked	   *a = xmalloc(sizeof(*a) + read->topic.n + read->reader.n);
 	int		    r;
 
 	*a = (struct asked){ .store = s, .on_page = fn, .arg = arg, .read = *read };
 	memcpy(a->text, read->topic.p, read->topic.n);
 	a->read.topic.p = a->text;
+	if (read->reader.n > 0)
+		memcpy(a->text + read->topic.n, read->reader.p, read->reader.n);
+	a->read.reader.p = a->text + read->topic.n;
 	r = read_ask(a);
 	if (r < 0) {
 		free(a);
@@ -409,6 +388,9 @@ static const struct store_ops store_redis = {
 	.name = "redis",
 	.append = redis_append,
 	.read = redis_read,
+	.mark = store_redis_mark,
+	.list = store_redis_list,
+	.enlist = store_redis_enlist,
 	.free = redis_free_store,
 };
 
@@ -426,5 +408,7 @@ store_redis_new(struct redis *redis, const char *prefix, const char *node)
 	buf_add_str(&s->head, ",\"at\":\"");
 	redis_add_script(redis, &store_append_script);
 	redis_add_script(redis, &store_read_script);
+	redis_add_script(redis, &store_mark_script);
+	redis_add_script(redis, &store_enlist_script);
 	return &s->store;
 }

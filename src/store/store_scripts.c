@@ -12,16 +12,20 @@
  *   memory, or that the key holds something else, and everything behind it succeeds.
  * - Rates: the count-th newest of the window tells whether there is room. Times in the future (Redis' clock was set
  *   back) count for nothing. A member is the id of its message.
- * - The last entry's id is the cheap way to the last id; it takes XINFO when no entry is left.
+ * - The last entry's id is the cheap way to the last id; it takes XINFO when no entry is left. Where the last entry was
+ *   deleted by hand, the next message names the one before it, and those who had heard it ask the stream once. A
+ *   condition is about the last id itself: XINFO, whatever it costs.
  * - Times are cut at 30,000 years, as PEXPIRE would refuse longer ones when all is done.
  * - Ids that do not fit a UUID (a clock far in the future, an id made by hand) are refused before, not after.
  * - A stream ends a minute after its last message went over age, lest a topic's position be forgotten sooner than
- *   those who wait there can notice that it is quiet.
+ *   those who wait there can notice that it is quiet. The message that is appended is the newest: whoever is over age
+ *   now is trimmed, the one that may live longer until now with them.
  */
 static const char append_text[] =
 	"local time = redis.call('TIME')\n"
 	"local now = time[1] * 1000 + math.floor(time[2] / 1000)\n"
 	"local age = math.min(tonumber(ARGV[2]), 1e15)\n"
+	"local lives = math.max(age, math.min(tonumber(ARGV[9]), 1e15))\n"
 	"local count, period = tonumber(ARGV[7]), math.min(tonumber(ARGV[8]), 1e15)\n"
 	"local function ms(n) return string.format('%.0f', n) end\n"
 	"if KEYS[2] then\n"
@@ -30,7 +34,8 @@ static const char append_text[] =
 	"	if free > 0 and free <= period then return free end\n"
 	"end\n"
 	"local last = '0-0'\n"
-	"local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]\n"
+	"local after = ARGV[10]\n"
+	"local newest = after == '' and redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]\n"
 	"if newest then\n"
 	"	last = newest[1]\n"
 	"elseif redis.call('EXISTS', KEYS[1]) == 1 then\n"
@@ -39,6 +44,7 @@ static const char append_text[] =
 	"		if info[i] == 'last-generated-id' then last = info[i + 1] end\n"
 	"	end\n"
 	"end\n"
+	"if after ~= '' and after ~= last then return -1 end\n"
 	"if #last > 16 then\n"
 	"	local at, seq = string.match(last, '(%d+)-(%d+)')\n"
 	"	at, seq = tonumber(at), tonumber(seq)\n"
@@ -46,10 +52,10 @@ static const char append_text[] =
 	"		return redis.error_reply('ERR the stream is at ' .. last .. ': no id behind it fits a UUID')\n"
 	"	end\n"
 	"end\n"
-	"local id = redis.call('XADD', KEYS[1], 'MAXLEN', '=', ARGV[1], '*', unpack(ARGV, 9))\n"
+	"local id = redis.call('XADD', KEYS[1], 'MAXLEN', '=', ARGV[1], '*', unpack(ARGV, 11))\n"
 	"if age > 0 then\n"
 	"	redis.call('XTRIM', KEYS[1], 'MINID', '=', ms(math.max(now - age, 0)))\n"
-	"	redis.call('PEXPIRE', KEYS[1], ms(age + 60000))\n"
+	"	redis.call('PEXPIRE', KEYS[1], ms(lives + 60000))\n"
 	"else\n"
 	"	redis.call('PERSIST', KEYS[1])\n"
 	"end\n"
@@ -59,48 +65,111 @@ static const char append_text[] =
 	"	redis.call('ZADD', KEYS[2], ms(now), id)\n"
 	"	redis.call('PEXPIRE', KEYS[2], ms(period))\n"
 	"end\n"
-	"redis.call('PUBLISH', ARGV[3], ARGV[4] .. id .. ARGV[5] .. last .. ARGV[6] .. ARGV[12] .. '}')\n"
+	"redis.call('PUBLISH', ARGV[3], ARGV[4] .. id .. ARGV[5] .. last .. ARGV[6] .. ARGV[14] .. '}')\n"
 	"return id\n";
 
 struct redis_script store_append_script = { .name = "append", .text = append_text };
 
 /*
+ * Where that begins which is kept: the id `floor`, floor_ms and floor_seq. That is the age, or the newest message where it
+ * is over age but may live longer. And is_kept(): whether the message at an id is, which is at ms and seq, and has that
+ * tail; one without a tail has tail 0. For scripts that have `stream`, `age` and `lives`.
+ */
+#define KEPT \
+	"local time = redis.call('TIME')\n" \
+	"local now = time[1] * 1000 + math.floor(time[2] / 1000)\n" \
+	"local floor_ms, floor_seq = age > 0 and math.max(now - age, 0) or 0, 0\n" \
+	"local floor = string.format('%.0f-0', floor_ms)\n" \
+	"local function place(id)\n" \
+	"	local ms, seq = string.match(id, '^(%d+)-(%d+)$')\n" \
+	"	return tonumber(ms), tonumber(seq)\n" \
+	"end\n" \
+	"local function is_behind_floor(ms, seq)\n" \
+	"	return ms > floor_ms or (ms == floor_ms and seq >= floor_seq)\n" \
+	"end\n" \
+	"if age > 0 and lives > age then\n" \
+	"	local newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]\n" \
+	"	local ms, seq = place(newest and newest[1] or '0-0')\n" \
+	"	if newest and ms < floor_ms and ms >= now - lives then floor, floor_ms, floor_seq = newest[1], ms, seq end\n" \
+	"end\n" \
+	"local function is_kept(id, ms, seq, tail)\n" \
+	"	if not is_behind_floor(ms, seq) then return false end\n" \
+	"	local entry = redis.call('XRANGE', stream, id, id)[1]\n" \
+	"	local its = '0'\n" \
+	"	for i = 1, entry and #entry[2] or 0, 2 do\n" \
+	"		if entry[2][i] == 'tail' then its = entry[2][i + 1] end\n" \
+	"	end\n" \
+	"	return entry and its == tail\n" \
+	"end\n"
+
+/*
  * What it guarantees: a message over age is neither shown nor found, though it may not be trimmed yet. The tip is
- * the last id ever given, also where nothing is left. An entry without a tail has tail 0.
+ * the last id ever given, also where nothing is left.
  */
 static const char read_text[] =
-	"local command, from, count, age, tail = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]\n"
-	"local floor = 0\n"
-	"if age > 0 then\n"
-	"	local time = redis.call('TIME')\n"
-	"	floor = math.max(time[1] * 1000 + math.floor(time[2] / 1000) - age, 0)\n"
-	"end\n"
-	"local oldest = string.format('%.0f-0', floor)\n"
-	"local from_ms = tonumber(string.match(from, '^%d+'))\n"
+	"local stream = KEYS[1]\n"
+	"local command, from, count, age, tail, lives = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])\n"
+	KEPT
+	"local oldest = floor\n"
+	"local ms, seq = place(from)\n"
 	"local page\n"
 	"if command == 'XRANGE' then\n"
-	"	if from ~= '0-0' and from_ms >= floor then oldest = '(' .. from end\n"
-	"	page = redis.call('XRANGE', KEYS[1], oldest, '+', 'COUNT', count)\n"
+	"	if from ~= '0-0' and is_behind_floor(ms, seq) then oldest = '(' .. from end\n"
+	"	page = redis.call('XRANGE', stream, oldest, '+', 'COUNT', count)\n"
 	"else\n"
 	"	local newest = from == '0-0' and '+' or '(' .. from\n"
-	"	page = redis.call('XREVRANGE', KEYS[1], newest, oldest, 'COUNT', count)\n"
+	"	page = redis.call('XREVRANGE', stream, newest, oldest, 'COUNT', count)\n"
 	"end\n"
-	"local found = 0\n"
-	"if tail ~= '' and from_ms >= floor then\n"
-	"	local entry = redis.call('XRANGE', KEYS[1], from, from)[1]\n"
-	"	local its = '0'\n"
-	"	for i = 1, entry and #entry[2] or 0, 2 do\n"
-	"		if entry[2][i] == 'tail' then its = entry[2][i + 1] end\n"
-	"	end\n"
-	"	if entry and its == tail then found = 1 end\n"
-	"end\n"
+	"local found = tail ~= '' and is_kept(from, ms, seq, tail) and 1 or 0\n"
 	"local tip = '0-0'\n"
-	"if redis.call('EXISTS', KEYS[1]) == 1 then\n"
-	"	local info = redis.call('XINFO', 'STREAM', KEYS[1])\n"
+	"if redis.call('EXISTS', stream) == 1 then\n"
+	"	local info = redis.call('XINFO', 'STREAM', stream)\n"
 	"	for i = 1, #info, 2 do\n"
 	"		if info[i] == 'last-generated-id' then tip = info[i + 1] end\n"
 	"	end\n"
 	"end\n"
-	"return { found, tip, page }\n";
+	"return { found, tip, page, KEYS[2] and redis.call('HGET', KEYS[2], ARGV[7]) or false }\n";
 
 struct redis_script store_read_script = { .name = "read", .text = read_text };
+
+/*
+ * What it guarantees: a refusal writes nothing, and HSET is the first to write. Ids are compared as numbers, by ms and by
+ * seq (with two bits of the tail), since the order of texts is that of the server's locale; what stands there by hand,
+ * and is no id, stands before all.
+ */
+static const char mark_text[] =
+	"local marks, stream = KEYS[1], KEYS[2]\n"
+	"local user, id, at, tail, age, lives = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])\n"
+	KEPT
+	"local ms, seq = place(at)\n"
+	"if not is_kept(at, ms, seq, tail) then return 0 end\n"
+	"local function when(text)\n"
+	"	local a, b, c, d, e = string.match(text, '^(%x+)-(%x+)-7(%x%x%x)-(%x%x%x%x)-(%x%x)%x+$')\n"
+	"	if not a or #text ~= 36 then return 0, 0 end\n"
+	"	return tonumber(a .. b, 16), tonumber(c .. d .. e, 16)\n"
+	"end\n"
+	"local old_ms, old_seq = when(redis.call('HGET', marks, user) or '')\n"
+	"local new_ms, new_seq = when(id)\n"
+	"if new_ms > old_ms or (new_ms == old_ms and new_seq > old_seq) then redis.call('HSET', marks, user, id) end\n"
+	"if age > 0 then\n"
+	"	local ttl = math.min(math.max(age, lives), 1e15) + 60000\n"
+	"	redis.call('PEXPIRE', marks, string.format('%.0f', ttl))\n"
+	"else\n"
+	"	redis.call('PERSIST', marks)\n"
+	"end\n"
+	"return 1\n";
+
+struct redis_script store_mark_script = { .name = "mark", .text = mark_text };
+
+/* What is in the set already needs no room. */
+static const char enlist_text[] =
+	"local list, name, listed, max = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])\n"
+	"if listed == '0' then\n"
+	"	redis.call('SREM', list, name)\n"
+	"	return 1\n"
+	"end\n"
+	"if redis.call('SCARD', list) >= max and redis.call('SISMEMBER', list, name) == 0 then return 0 end\n"
+	"redis.call('SADD', list, name)\n"
+	"return 1\n";
+
+struct redis_script store_enlist_script = { .name = "enlist", .text = enlist_text };

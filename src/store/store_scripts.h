@@ -12,7 +12,7 @@
  *
  * KEYS: the stream; the window of the rate, if there is one.
  * ARGV: those below, and then the fields of the entry: event, EVENT, payload, PAYLOAD, and others.
- * Answers the new id (text), or the ms to wait (number).
+ * Answers the new id (text), or the ms to wait (number), or -1: the last id is another than APPEND_AFTER.
  */
 extern struct redis_script store_append_script;
 
@@ -25,15 +25,17 @@ enum store_append_arg {
 	APPEND_FOOT,
 	APPEND_RATE,		/* so many ... */
 	APPEND_PERIOD,		/* ... in so many ms */
+	APPEND_LAST,		/* ms that the newest is kept, if that is longer */
+	APPEND_AFTER,		/* what the last id is to be; "" = any */
 	APPEND_FIELDS
 };
 
 /*
  * Reads a page. Page, tip and the answer to the check are of one moment.
  *
- * KEYS: the stream. ARGV: those below.
- * Answers [found (0 or 1), tip, [[id, [field, value, ...]], ...]], in the order of reading; whoever is over age is not
- * among them, and was not found.
+ * KEYS: the stream; the marks, if somebody's is asked for. ARGV: those below.
+ * Answers [found (0 or 1), tip, [[id, [field, value, ...]], ...], mark (nil = none)], in the order of reading; whoever is
+ * over age is not among them, and was not found.
  */
 extern struct redis_script store_read_script;
 
@@ -43,7 +45,40 @@ enum store_read_arg {
 	READ_COUNT,
 	READ_AGE,		/* ms; 0 = any */
 	READ_TAIL,		/* that the entry at READ_FROM is to have; "" = no check */
+	READ_LAST,		/* ms that the newest is kept, if that is longer */
+	READ_USER,		/* whose mark is asked for */
 	READ_ARGS
+};
+
+/*
+ * Sets a user's mark where the message is kept, unless it stands further on already.
+ *
+ * KEYS: the marks; the stream. ARGV: those below. Answers 1, or 0: no such message is kept.
+ */
+extern struct redis_script store_mark_script;
+
+enum store_mark_arg {
+	MARK_USER,
+	MARK_ID,		/* lower case */
+	MARK_AT,		/* what it says: the message's id in the stream, and its tail */
+	MARK_TAIL,
+	MARK_AGE,		/* ms; 0 = any */
+	MARK_LAST,		/* ms that the newest is kept, if that is longer */
+	MARK_ARGS
+};
+
+/*
+ * Puts a name into a set, or takes it out.
+ *
+ * KEYS: the set. ARGV: those below. Answers 1, or 0: it is full.
+ */
+extern struct redis_script store_enlist_script;
+
+enum store_enlist_arg {
+	ENLIST_NAME,
+	ENLIST_LISTED,		/* 1, or 0: it is taken out */
+	ENLIST_MAX,
+	ENLIST_ARGS
 };
 
 #endif

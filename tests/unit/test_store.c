@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "net/redis.h"
+#include "store/name_lists.h"
 #include "store/store.h"
 #include "turned_by_hand.h"
 #include "wire/envelope.h"
@@ -53,7 +54,17 @@ struct page {
 	bool		more;
 	bool		found;
 	struct position	tip;
+	bool		has_mark;
+	char		mark[UUID_LEN + 1];
 	struct seen	entries[64];
+};
+
+/* How something went that is told by an error alone; or a list. */
+struct done {
+	unsigned	told;
+	int		error;
+	unsigned	n;
+	struct buf	names;	/* each ends in '|', in the order of the bytes */
 };
 
 static struct loop  *loop;
@@ -118,8 +129,47 @@ note_page(void *arg, int error, const struct store_page *page)
 	p->more = page->more;
 	p->found = page->found;
 	p->tip = page->tip;
+	p->has_mark = page->mark.p != NULL;
+	snprintf(p->mark, sizeof(p->mark), "%.*s", SLICE_ARG(page->mark));
 	for (unsigned i = 0; i < p->n; i++)
 		p->entries[i] = seen_copy(&page->entries[i]);
+}
+
+static void
+note_done(void *arg, int error)
+{
+	struct done *d = arg;
+
+	d->told++;
+	d->error = error;
+	told++;
+}
+
+static int
+by_bytes(const void *a, const void *b)
+{
+	const struct slice *x = a, *y = b;
+	int		    r = memcmp(x->p, y->p, x->n < y->n ? x->n : y->n);
+
+	return r != 0 ? r : (x->n > y->n) - (x->n < y->n);
+}
+
+static void
+note_list(void *arg, int error, const struct slice *names, unsigned n)
+{
+	autofree struct slice *sorted = xcalloc(n + 1, sizeof(*sorted));
+	struct done	      *d = arg;
+
+	note_done(d, error);
+	d->n = n;
+	ck_assert(error == 0 || n == 0);
+	if (n > 0)
+		memcpy(sorted, names, n * sizeof(*sorted));
+	qsort(sorted, n, sizeof(*sorted), by_bytes);
+	for (unsigned i = 0; i < n; i++) {
+		buf_add_slice(&d->names, sorted[i]);
+		buf_add_char(&d->names, '|');
+	}
 }
 
 static void
@@ -847,6 +897,492 @@ START_TEST(freed_in_between)
 }
 END_TEST
 
+/* ---- appends under a condition ---- */
+
+/* Stored only behind that one. */
+static struct outcome
+say_after(const char *topic, struct position after)
+{
+	struct store_append a = message(topic, "{}");
+
+	a.after = &after;
+	return append(&a);
+}
+
+static struct position
+tip_of(const char *topic, struct history_limits limits)
+{
+	struct page p = fetch(&(struct store_read){ .topic = slice_str(topic), .limits = limits });
+
+	ck_assert_int_eq(p.error, 0);
+	return p.tip;
+}
+
+static void
+assert_stale(struct outcome o)
+{
+	ck_assert_int_eq(o.error, -ESTALE);
+	assert_same(o.at, (struct position){ 0 });
+	ck_assert_uint_eq(o.tail, 0);
+	ck_assert_uint_eq(o.retry_ms, 0);
+}
+
+START_TEST(after_the_tip)
+{
+	const struct position nowhere = { 0 };
+	struct outcome	      o[3];
+	struct page	      p;
+
+	o[0] = say_after("room:a", nowhere);
+	ck_assert_int_eq(o[0].error, 0);
+	assert_stale(say_after("room:a", nowhere));
+	assert_stale(say_after("room:a", (struct position){ o[0].at.ms, o[0].at.seq + 1 }));
+	assert_stale(say_after("room:a", (struct position){ o[0].at.ms - 1, 0 }));
+	o[1] = say_after("room:a", tip_of("room:a", many));
+	ck_assert_int_eq(o[1].error, 0);
+	/* Somebody else's, without a condition, makes it stale as well; other topics do not. */
+	say("room:b", "{}");
+	o[2] = say("room:a", "{}");
+	assert_stale(say_after("room:a", o[1].at));
+	ck_assert_int_eq(say_after("room:a", o[2].at).error, 0);
+	await_fresh(4);
+	p = fetch_all("room:a", many);
+	ck_assert_uint_eq(p.n, 4);
+	page_done(&p);
+}
+END_TEST
+
+START_TEST(two_race)
+{
+	struct position	    after = say("room:a", "{}").at;
+	struct store_append a = message("room:a", numbered(1)), b = message("room:a", numbered(2));
+	struct outcome	    first = { 0 }, second = { 0 };
+	struct page	    p;
+
+	a.after = b.after = &after;
+	ck_assert_int_eq(store->ops->append(store, &a, note_appended, &first), 0);
+	ck_assert_int_eq(store->ops->append(store, &b, note_appended, &second), 0);
+	after = (struct position){ 0 };	/* it is copied */
+	ck_assert(with_redis_turn_until(loop, outcome_is_told, &second, WAIT_MS));
+	ck_assert_int_eq(first.error, 0);
+	assert_stale(second);
+	await_fresh(2);
+	p = fetch_all("room:a", many);
+	ck_assert_uint_eq(p.n, 2);
+	assert_text(&p.entries[1].payload, slice_str(numbered(1)));
+	page_done(&p);
+}
+END_TEST
+
+/* All that there was is over age: the tip is what it was, and the next one follows on to it. */
+START_TEST(after_an_emptied_topic)
+{
+	struct position tip;
+
+	say_ago(2 * HOUR, "room:a", "{}");
+	tip = tip_of("room:a", an_hour);
+	assert_stale(say_after("room:a", (struct position){ 0 }));
+	ck_assert_int_eq(say_after("room:a", tip).error, 0);
+	await_fresh(1);
+	assert_same(fresh[n_fresh - 1].prev, tip);
+}
+END_TEST
+
+/* Who is refused has not used up his rate; who is over his rate is told so first. */
+START_TEST(stale_and_rated)
+{
+	static const struct position wrong = { 1, 1 };
+	const struct store_rate	     rate = { .key = SLICE("say/u1"), .rate = { 1, MINUTE } };
+	struct store_append	     a = message("room:a", "{}");
+
+	a.rate = &rate;
+	a.after = &wrong;
+	for (unsigned i = 0; i < 3; i++)
+		assert_stale(append(&a));
+	a.after = NULL;
+	ck_assert_int_eq(append(&a).error, 0);
+	a.after = &wrong;
+	assert_waits(append(&a), MINUTE);
+}
+END_TEST
+
+/* ---- the newest, which lives longer ---- */
+
+static const struct history_limits last_a_day = { .max = 1000, .age_ms = HOUR, .last_ms = 24 * HOUR };
+
+static void
+assert_page(const struct store_read *r, unsigned first, unsigned n, bool more, bool found)
+{
+	struct page p = fetch(r);
+
+	ck_assert_int_eq(p.error, 0);
+	assert_numbers(&p, first, n);
+	ck_assert_int_eq(p.more, more);
+	ck_assert_int_eq(p.found, found);
+	page_done(&p);
+}
+
+START_TEST(last_beyond_age)
+{
+	struct store_read r = { .topic = SLICE("room:a"), .limit = 60, .limits = last_a_day };
+	struct page	  p;
+	struct position	  at[3];
+	uint64_t	  tail[3];
+
+	for (unsigned i = 0; i < 3; i++)
+		say_ago((4 - i) * HOUR, "room:a", numbered(i));
+	p = fetch_all("room:a", many);
+	for (unsigned i = 0; i < 3; i++) {
+		at[i] = p.entries[i].at;
+		tail[i] = p.entries[i].tail;
+	}
+	page_done(&p);
+	for (unsigned forward = 0; forward < 2; forward++) {
+		r.forward = forward;
+		r.from = (struct position){ 0 };
+		assert_page(&r, 2, 1, false, false);
+		r.limit = 0;
+		assert_page(&r, 2, 0, true, false);
+		r.limit = 60;
+		r.from = at[1];
+		assert_page(&r, 2, forward ? 1 : 0, false, false);
+		r.from = at[2];
+		assert_page(&r, 2, 0, false, false);
+	}
+	ck_assert(!is_found("room:a", at[1], tail[1], last_a_day));
+	ck_assert(is_found("room:a", at[2], tail[2], last_a_day));
+	ck_assert(!is_found("room:a", at[2], tail[2] ^ 1, last_a_day));
+	ck_assert(!is_found("room:a", at[2], tail[2], an_hour));
+	/* Younger ones are there: the newest is nothing special, and the next over age is over age. */
+	say("room:a", numbered(3));
+	p = fetch_all("room:a", last_a_day);
+	assert_numbers(&p, 3, 1);
+	page_done(&p);
+	ck_assert(!is_found("room:a", at[2], tail[2], last_a_day));
+}
+END_TEST
+
+START_TEST(last_over_its_age)
+{
+	const struct history_limits two_hours = { .max = 10, .age_ms = HOUR, .last_ms = 2 * HOUR };
+	const struct history_limits half = { .max = 10, .age_ms = HOUR, .last_ms = HOUR / 2 };
+	const struct history_limits ageless = { .max = 10, .age_ms = 0, .last_ms = HOUR };
+	const struct history_limits no_end = { .max = 10, .age_ms = HOUR, .last_ms = INT64_MAX };
+	struct page		    p;
+
+	say_ago(3 * HOUR, "room:a", numbered(0));
+	p = fetch_all("room:a", two_hours);
+	assert_numbers(&p, 0, 0);
+	ck_assert_uint_gt(p.tip.ms, 0);
+	p = fetch_all("room:a", ageless);
+	assert_numbers(&p, 0, 1);
+	page_done(&p);
+	p = fetch_all("room:a", no_end);
+	assert_numbers(&p, 0, 1);
+	page_done(&p);
+	/* A shorter one takes nothing away. */
+	say_ago(HOUR - MINUTE, "room:a", numbered(1));
+	p = fetch_all("room:a", half);
+	assert_numbers(&p, 1, 1);
+	page_done(&p);
+}
+END_TEST
+
+/* What lived as the newest goes when it is that no more. */
+START_TEST(last_is_trimmed_by_the_next)
+{
+	struct store_append a = message("room:a", numbered(1));
+	struct position	    tip;
+	struct page	    p;
+
+	say_ago(2 * HOUR, "room:a", numbered(0));
+	tip = tip_of("room:a", last_a_day);
+	a.limits = last_a_day;
+	a.after = &tip;
+	ck_assert_int_eq(append(&a).error, 0);
+	p = fetch_all("room:a", many);
+	assert_numbers(&p, 1, 1);
+	page_done(&p);
+	await_fresh(1);
+	assert_same(fresh[n_fresh - 1].prev, tip);
+}
+END_TEST
+
+/* ---- marks ---- */
+
+static bool
+done_is_told(void *arg)
+{
+	const struct done *d = arg;
+
+	return d->told > 0;
+}
+
+static int
+await_done(struct done *d)
+{
+	ck_assert_uint_eq(d->told, 0);
+	ck_assert(with_redis_turn_until(loop, done_is_told, d, WAIT_MS));
+	ck_assert_uint_eq(d->told, 1);
+	return d->error;
+}
+
+static int
+mark_as(struct slice who, const char *topic, const char *id, struct history_limits limits)
+{
+	struct done d = { 0 };
+
+	ck_assert_int_eq(store->ops->mark(store, &(struct store_mark){
+	    .topic = slice_str(topic), .user = who, .id = slice_str(id), .limits = limits }, note_done, &d), 0);
+	return await_done(&d);
+}
+
+static int
+mark(const char *who, const char *topic, const char *id)
+{
+	return mark_as(slice_str(who), topic, id, many);
+}
+
+/* "" = none. */
+static const char *
+marked_by(struct slice who, const char *topic)
+{
+	static struct page p;
+
+	p = fetch(&(struct store_read){ .topic = slice_str(topic), .limit = 0, .limits = many, .reader = who });
+	ck_assert_int_eq(p.error, 0);
+	ck_assert_int_eq(p.has_mark, *p.mark != '\0');
+	return p.mark;
+}
+
+static void
+assert_mark(const char *who, const char *topic, const char *id)
+{
+	ck_assert_str_eq(marked_by(slice_str(who), topic), id);
+}
+
+static char *
+id_of(struct outcome o, char id[UUID_LEN + 1])
+{
+	return uuid_from_position(o.at, o.tail, id);
+}
+
+START_TEST(marks)
+{
+	char id[3][UUID_LEN + 1], upper[UUID_LEN + 1] = "";
+
+	for (unsigned i = 0; i < 3; i++)
+		id_of(say("room:a", "{}"), id[i]);
+	assert_mark("u1", "room:a", "");
+	ck_assert_int_eq(mark("u1", "room:a", id[1]), 0);
+	assert_mark("u1", "room:a", id[1]);
+	assert_mark("u2", "room:a", "");
+	assert_mark("u1", "room:b", "");
+	assert_mark("", "room:a", "");
+	/* Never back. */
+	ck_assert_int_eq(mark("u1", "room:a", id[0]), 0);
+	assert_mark("u1", "room:a", id[1]);
+	ck_assert_int_eq(mark("u1", "room:a", id[1]), 0);
+	for (unsigned i = 0; i < UUID_LEN; i++)
+		upper[i] = (char)(id[2][i] >= 'a' ? id[2][i] - 'a' + 'A' : id[2][i]);
+	ck_assert_int_eq(mark("u1", "room:a", upper), 0);
+	assert_mark("u1", "room:a", id[2]);
+	ck_assert_int_eq(mark("u2", "room:a", id[0]), 0);
+	assert_mark("u2", "room:a", id[0]);
+	assert_mark("u1", "room:a", id[2]);
+}
+END_TEST
+
+START_TEST(marks_of_what_is_not_kept)
+{
+	struct outcome	    o = say("room:a", "{}");
+	struct store_append a = message("room:a", "{}");
+	struct store_mark   m = { .topic = SLICE("room:a"), .user = SLICE("u1"), .limits = many };
+	struct done	    d = { 0 };
+	char		    id[UUID_LEN + 1];
+
+	ck_assert_int_eq(mark("u1", "room:none", id_of(o, id)), -ENOENT);
+	o.tail ^= 1;
+	ck_assert_int_eq(mark("u1", "room:a", id_of(o, id)), -ENOENT);
+	o.tail ^= 1;
+	o.at.ms++;
+	ck_assert_int_eq(mark("u1", "room:a", id_of(o, id)), -ENOENT);
+	o.at = (struct position){ 0 };
+	ck_assert_int_eq(mark("u1", "room:a", id_of(o, id)), -ENOENT);
+	o = say("room:a", "{}");
+	a.limits.max = 1;
+	append(&a);
+	ck_assert_int_eq(mark("u1", "room:a", id_of(o, id)), -ENOENT);
+	assert_mark("u1", "room:a", "");
+	for (unsigned i = 0; i < 2; i++) {
+		m.id = i == 0 ? SLICE("") : SLICE("0192f0c1-2222-4abc-8def-0123456789ab");
+		ck_assert_int_eq(store->ops->mark(store, &m, note_done, &d), -EINVAL);
+	}
+	ck_assert_uint_eq(d.told, 0);
+}
+END_TEST
+
+START_TEST(marks_over_age)
+{
+	char	    id[UUID_LEN + 1];
+	struct page p;
+
+	say_ago(2 * HOUR, "room:a", numbered(0));
+	p = fetch_all("room:a", many);
+	uuid_from_position(p.entries[0].at, p.entries[0].tail, id);
+	page_done(&p);
+	ck_assert_int_eq(mark_as(SLICE("u1"), "room:a", id, an_hour), -ENOENT);
+	ck_assert_int_eq(mark_as(SLICE("u1"), "room:a", id, last_a_day), 0);
+	assert_mark("u1", "room:a", id);
+	say("room:a", "{}");
+	ck_assert_int_eq(mark_as(SLICE("u2"), "room:a", id, last_a_day), -ENOENT);
+}
+END_TEST
+
+START_TEST(marks_of_any_user)
+{
+	static const struct slice users[] = {
+		{ "u 1", 3 }, { "\"\\\n", 3 }, { "\xff\xfe", 2 }, { "a\0b", 3 }, { "a\0c", 3 }, { "a", 1 }, { "\xc3\xa9", 2 }
+	};
+	char id[N(users)][UUID_LEN + 1];
+
+	for (unsigned i = 0; i < N(users); i++)
+		ck_assert_int_eq(mark_as(users[i], "room:a", id_of(say("room:a", "{}"), id[i]), many), 0);
+	for (unsigned i = 0; i < N(users); i++)
+		ck_assert_str_eq(marked_by(users[i], "room:a"), id[i]);
+}
+END_TEST
+
+/* A mark outlives its message, as long as the topic has others. */
+START_TEST(mark_outlives_its_message)
+{
+	struct store_append a = message("room:a", "{}");
+	char		    id[UUID_LEN + 1];
+
+	mark("u1", "room:a", id_of(say("room:a", "{}"), id));
+	a.limits.max = 1;
+	append(&a);
+	assert_mark("u1", "room:a", id);
+}
+END_TEST
+
+/* ---- lists ---- */
+
+static int
+enlist(struct slice who, const char *list, struct slice name, bool listed)
+{
+	struct done d = { 0 };
+
+	ck_assert_int_eq(store->ops->enlist(store, who, slice_str(list), name, listed, note_done, &d), 0);
+	return await_done(&d);
+}
+
+static void
+assert_list(struct slice who, const char *list, struct slice want)
+{
+	struct done d = { 0 };
+
+	ck_assert_int_eq(store->ops->list(store, who, slice_str(list), note_list, &d), 0);
+	ck_assert_int_eq(await_done(&d), 0);
+	assert_text(&d.names, want);
+	buf_done(&d.names);
+}
+
+START_TEST(lists)
+{
+	struct slice who = SLICE("u1");
+
+	assert_list(who, "blocks", SLICE(""));
+	ck_assert_int_eq(enlist(who, "blocks", SLICE("u3"), true), 0);
+	ck_assert_int_eq(enlist(who, "blocks", SLICE("u2"), true), 0);
+	ck_assert_int_eq(enlist(who, "blocks", SLICE("u2"), true), 0);
+	assert_list(who, "blocks", SLICE("u2|u3|"));
+	assert_list(who, "mutes", SLICE(""));
+	assert_list(SLICE("u2"), "blocks", SLICE(""));
+	ck_assert_int_eq(enlist(SLICE("u2"), "blocks", SLICE("u1"), true), 0);
+	ck_assert_int_eq(enlist(who, "blocks", SLICE("u3"), false), 0);
+	ck_assert_int_eq(enlist(who, "blocks", SLICE("u9"), false), 0);
+	ck_assert_int_eq(enlist(who, "mutes", SLICE("u2"), false), 0);
+	assert_list(who, "blocks", SLICE("u2|"));
+	ck_assert_int_eq(enlist(who, "blocks", SLICE("u2"), false), 0);
+	assert_list(who, "blocks", SLICE(""));
+	assert_list(SLICE("u2"), "blocks", SLICE("u1|"));
+}
+END_TEST
+
+START_TEST(lists_of_any_bytes)
+{
+	static const struct slice names[] = { { "", 0 }, { "\0", 1 }, { "\0a", 2 }, { " \r\n", 3 }, { "\xc3\xa9", 2 }, { "\xff", 1 } };
+	static const char	  all[] = "|\0|\0a| \r\n|\xc3\xa9|\xff|";
+
+	for (unsigned i = N(names); i > 0; i--)
+		ck_assert_int_eq(enlist(slice("u\0 }", 4), "blocks", names[i - 1], true), 0);
+	assert_list(slice("u\0 }", 4), "blocks", slice(all, sizeof(all) - 1));
+	assert_list(slice("u\0 ", 3), "}blocks", SLICE(""));
+	assert_list(SLICE("u"), "blocks", SLICE(""));
+}
+END_TEST
+
+START_TEST(list_is_full)
+{
+	struct done d = { 0 };
+	char	    name[16];
+
+	for (unsigned i = 0; i < STORE_MAX_LIST; i++) {
+		d.told = 0;
+		snprintf(name, sizeof(name), "u%u", i);
+		ck_assert_int_eq(store->ops->enlist(store, SLICE("u"), SLICE("blocks"), slice_str(name), true, note_done, &d), 0);
+	}
+	ck_assert(with_redis_turn_until(loop, done_is_told, &d, WAIT_MS));
+	ck_assert_int_eq(enlist(SLICE("u"), "blocks", SLICE("more"), true), -ENOSPC);
+	ck_assert_int_eq(enlist(SLICE("u"), "blocks", SLICE("u7"), true), 0);
+	ck_assert_int_eq(enlist(SLICE("u"), "mutes", SLICE("more"), true), 0);
+	ck_assert_int_eq(enlist(SLICE("v"), "blocks", SLICE("more"), true), 0);
+	ck_assert_int_eq(enlist(SLICE("u"), "blocks", SLICE("u7"), false), 0);
+	ck_assert_int_eq(enlist(SLICE("u"), "blocks", SLICE("more"), true), 0);
+	ck_assert_int_eq(enlist(SLICE("u"), "blocks", SLICE("u7"), true), -ENOSPC);
+	d = (struct done){ 0 };
+	store->ops->list(store, SLICE("u"), SLICE("blocks"), note_list, &d);
+	await_done(&d);
+	ck_assert_uint_eq(d.n, STORE_MAX_LIST);
+	buf_done(&d.names);
+}
+END_TEST
+
+/* A list is told as it was when it was asked for. */
+START_TEST(lists_in_order)
+{
+	struct done put = { 0 }, seen = { 0 }, taken = { 0 };
+
+	store->ops->enlist(store, SLICE("u"), SLICE("blocks"), SLICE("x"), true, note_done, &put);
+	store->ops->list(store, SLICE("u"), SLICE("blocks"), note_list, &seen);
+	store->ops->enlist(store, SLICE("u"), SLICE("blocks"), SLICE("x"), false, note_done, &taken);
+	ck_assert_uint_eq(told, 0);
+	ck_assert(with_redis_turn_until(loop, done_is_told, &taken, WAIT_MS));
+	assert_text(&seen.names, SLICE("x|"));
+	buf_done(&seen.names);
+	assert_list(SLICE("u"), "blocks", SLICE(""));
+}
+END_TEST
+
+START_TEST(what_users_keep_freed_in_between)
+{
+	struct done d = { 0 };
+	char	    id[UUID_LEN + 1];
+
+	id_of(say("room:a", "{}"), id);
+	enlist(SLICE("u"), "blocks", SLICE("x"), true);
+	store->ops->mark(store, &(struct store_mark){
+	    .topic = SLICE("room:a"), .user = SLICE("u1"), .id = slice_str(id), .limits = many }, note_done, &d);
+	store->ops->list(store, SLICE("u"), SLICE("blocks"), note_list, &d);
+	store->ops->enlist(store, SLICE("u"), SLICE("blocks"), SLICE("y"), true, note_done, &d);
+	store->ops->free(store);
+	store = NULL;
+	with_redis_turn_until(loop, done_is_told, &d, 50);
+	ck_assert_uint_eq(d.told, 0);
+}
+END_TEST
+
 static void
 add_common(TCase *t)
 {
@@ -868,6 +1404,23 @@ add_common(TCase *t)
 	tcase_add_test(t, for_ever);
 	tcase_add_test(t, in_order);
 	tcase_add_test(t, freed_in_between);
+	tcase_add_test(t, after_the_tip);
+	tcase_add_test(t, two_race);
+	tcase_add_test(t, after_an_emptied_topic);
+	tcase_add_test(t, stale_and_rated);
+	tcase_add_test(t, last_beyond_age);
+	tcase_add_test(t, last_over_its_age);
+	tcase_add_test(t, last_is_trimmed_by_the_next);
+	tcase_add_test(t, marks);
+	tcase_add_test(t, marks_of_what_is_not_kept);
+	tcase_add_test(t, marks_over_age);
+	tcase_add_test(t, marks_of_any_user);
+	tcase_add_test(t, mark_outlives_its_message);
+	tcase_add_test(t, lists);
+	tcase_add_test(t, lists_of_any_bytes);
+	tcase_add_test(t, list_is_full);
+	tcase_add_test(t, lists_in_order);
+	tcase_add_test(t, what_users_keep_freed_in_between);
 }
 
 /* ---- memory alone ---- */
@@ -1019,6 +1572,83 @@ START_TEST(page_outlives_its_messages)
 	ck_assert(with_redis_turn_until(loop, outcome_is_told, &o, WAIT_MS));
 	ck_assert_int_eq(o.error, 0);
 	ck_assert_uint_eq(kept_in("room:a"), 1);
+}
+END_TEST
+
+/* The newest lives on through the sweep, until it is over its own age. */
+START_TEST(newest_is_not_swept)
+{
+	struct store_append a = message("room:a", numbered(0));
+	struct position	    at;
+	struct page	    p;
+
+	a.limits = (struct history_limits){ .max = 10, .age_ms = MINUTE, .last_ms = 10 * MINUTE };
+	append(&a);
+	a.payload = slice_str(numbered(1));
+	at = append(&a).at;
+	pass_time(5 * MINUTE);
+	p = fetch_all("room:a", many);
+	assert_numbers(&p, 1, 1);
+	page_done(&p);
+	assert_stale(say_after("room:a", (struct position){ 0 }));
+	assert_same(tip_of("room:a", a.limits), at);
+	pass_time(7 * MINUTE);
+	p = fetch_all("room:a", many);
+	ck_assert_uint_eq(p.n, 0);
+	ck_assert_int_eq(say_after("room:a", (struct position){ 0 }).error, 0);
+}
+END_TEST
+
+/* Marks take room as messages do, and go with their topic. */
+START_TEST(marks_are_bounded)
+{
+	char who[32], id[UUID_LEN + 1], other[UUID_LEN + 1];
+
+	store->ops->free(store);
+	store = memory_of((size_t)20 * 1024);
+	mark("u1", "room:idle", id_of(say("room:idle", "{}"), other));
+	id_of(say("room:a", "{}"), id);
+	for (unsigned i = 0; i < 50; i++) {
+		snprintf(who, sizeof(who), "u%u", i);
+		ck_assert_int_eq(mark(who, "room:a", id), 0);
+		ck_assert_int_eq(mark(who, "room:a", id), 0);
+	}
+	assert_mark("u1", "room:idle", other);
+	assert_mark("u49", "room:a", id);
+	for (unsigned i = 50; i < 1000; i++) {
+		snprintf(who, sizeof(who), "u%u", i);
+		if (mark(who, "room:a", id) == -ENOENT)
+			break;
+	}
+	ck_assert_str_ne(who, "u999");
+	ck_assert_uint_eq(kept_in("room:idle"), 0);
+	assert_mark("u1", "room:idle", "");
+	assert_mark("u1", "room:a", "");
+	say("room:a", "{}");
+	assert_mark("u1", "room:a", "");
+}
+END_TEST
+
+START_TEST(names_are_bounded)
+{
+	struct done d = { 0 };
+	char	    who[16], name[16];
+
+	for (unsigned i = 0; i <= NAME_LISTS_MAX; i++) {
+		snprintf(who, sizeof(who), "u%u", i / STORE_MAX_LIST);
+		snprintf(name, sizeof(name), "n%u", i);
+		ck_assert_int_eq(store->ops->enlist(store, slice_str(who), SLICE("blocks"), slice_str(name), true, note_done, &d), 0);
+		if (d.told > 0)
+			ck_assert_int_eq(d.error, 0);
+		if (i % 1000 == 0)
+			loop_turn(loop, false);
+	}
+	while (d.told <= NAME_LISTS_MAX)
+		loop_turn(loop, false);
+	ck_assert_int_eq(d.error, -ENOSPC);
+	ck_assert_int_eq(enlist(SLICE("u0"), "blocks", SLICE("n5"), false), 0);
+	ck_assert_int_eq(enlist(SLICE("v"), "blocks", SLICE("n5"), true), 0);
+	ck_assert_int_eq(enlist(SLICE("v"), "blocks", SLICE("n6"), true), -ENOSPC);
 }
 END_TEST
 
@@ -1267,6 +1897,192 @@ START_TEST(predecessor_of_an_emptied_stream)
 }
 END_TEST
 
+/* The positions of these differ by their digits, each in another place. */
+START_TEST(marks_in_order)
+{
+	static const struct position at[] = {
+		{ 0x000000000001, 0 }, { 0x00000000000a, 0 }, { 0x0000000000aa, 0 }, { 0x0000000000aa, 1 },
+		{ 0x0000000000aa, 0x3f }, { 0x0000000000aa, 0x40 }, { 0x0000000000aa, 0xfffff }, { 0x0000000000aa, 0x100000 },
+		{ 0x0000000000aa, 0xffffffff }, { 0x0000000000ab, 0 }, { 0x00009fffffff, 0xf }, { 0x0000a0000000, 0 },
+		{ 0x7fffffffffff, 7 }, { 0xffffffffffff, 0xfffffffe }
+	};
+	char id[UUID_LEN + 1], before[UUID_LEN + 1];
+
+	for (unsigned i = 0; i < N(at); i++) {
+		with_redis_do("XADD roost:history:{room:a} %" PRIu64 "-%" PRIu32 " event e payload {} tail %u", at[i].ms, at[i].seq, 9 - i % 9);
+		uuid_from_position(at[i], 9 - i % 9, id);
+		ck_assert_int_eq(mark("u1", "room:a", id), 0);
+		assert_mark("u1", "room:a", id);
+		if (i > 0)
+			ck_assert_int_eq(mark("u1", "room:a", before), 0);
+		assert_mark("u1", "room:a", id);
+		memcpy(before, id, sizeof(before));
+	}
+}
+END_TEST
+
+/* What users keep: other types of keys, no room, no connection. */
+START_TEST(redis_refuses_users)
+{
+	struct store_read r = { .topic = SLICE("room:a"), .limit = 1, .limits = many, .reader = SLICE("u1") };
+	struct done	  d = { 0 };
+	char		  id[UUID_LEN + 1];
+
+	id_of(say("room:a", "{}"), id);
+	with_redis_do("SET roost:read:{room:a} x");
+	with_redis_do("SET roost:list:{u1}:blocks x");
+	ck_assert_int_eq(mark("u1", "room:a", id), -EHOSTUNREACH);
+	ck_assert_int_eq(fetch(&r).error, -EHOSTUNREACH);
+	store->ops->list(store, SLICE("u1"), SLICE("blocks"), note_list, &d);
+	ck_assert_int_eq(await_done(&d), -EHOSTUNREACH);
+	ck_assert_int_eq(enlist(SLICE("u1"), "blocks", SLICE("x"), true), -EHOSTUNREACH);
+	ck_assert_int_eq(enlist(SLICE("u1"), "blocks", SLICE("x"), false), -EHOSTUNREACH);
+	with_redis_do("DEL roost:read:{room:a} roost:list:{u1}:blocks");
+	ck_assert_int_eq(mark("u1", "room:a", id), 0);
+	with_redis_do("CONFIG SET maxmemory 1");
+	ck_assert_int_eq(mark("u2", "room:a", id), -EHOSTUNREACH);
+	ck_assert_int_eq(enlist(SLICE("u1"), "blocks", SLICE("x"), true), -EHOSTUNREACH);
+	with_redis_do("CONFIG SET maxmemory 0");
+	assert_mark("u1", "room:a", id);
+	assert_mark("u2", "room:a", "");
+	assert_list(SLICE("u1"), "blocks", SLICE(""));
+	with_redis_do("RENAME roost:history:{room:a} x");
+	with_redis_do("SET roost:history:{room:a} x");
+	ck_assert_int_eq(mark("u1", "room:a", id), -EHOSTUNREACH);
+}
+END_TEST
+
+START_TEST(users_without_redis)
+{
+	struct store_mark m = { .topic = SLICE("room:a"), .user = SLICE("u1"), .limits = many };
+	struct done	  d[3] = { { 0 } };
+	char		  id[UUID_LEN + 1];
+
+	m.id = slice_str(id_of(say("room:a", "{}"), id));
+	with_redis_pause();
+	ck_assert_int_eq(store->ops->mark(store, &m, note_done, &d[0]), 0);
+	ck_assert_int_eq(store->ops->list(store, SLICE("u"), SLICE("l"), note_list, &d[1]), 0);
+	ck_assert_int_eq(store->ops->enlist(store, SLICE("u"), SLICE("l"), SLICE("x"), true, note_done, &d[2]), 0);
+	loop_turn(loop, false);
+	with_redis_kill();
+	ck_assert(with_redis_turn_until(loop, done_is_told, &d[2], WAIT_MS));
+	for (unsigned i = 0; i < N(d); i++) {
+		ck_assert_uint_eq(d[i].told, 1);
+		ck_assert_int_eq(d[i].error, -EHOSTUNREACH);
+	}
+	ck_assert_int_eq(store->ops->mark(store, &m, note_done, &d[0]), -ENOTCONN);
+	ck_assert_int_eq(store->ops->list(store, SLICE("u"), SLICE("l"), note_list, &d[1]), -ENOTCONN);
+	ck_assert_int_eq(store->ops->enlist(store, SLICE("u"), SLICE("l"), SLICE("x"), true, note_done, &d[2]), -ENOTCONN);
+}
+END_TEST
+
+/* What stands there by hand, and is no id, is no mark, and in nobody's way. */
+START_TEST(marks_made_by_hand)
+{
+	static const char *const texts[] = {
+		"x", "", "zzzzzzzz-zzzz-7zzz-zzzz-zzzzzzzzzzzz", "ffffffff-ffff-4fff-bfff-ffffffffffff",
+		"ffffffff-ffff-7fff-bfff-fffffffffffff", "ffffffffff-ff-7fff-bfff-ffffffffffff-x"
+	};
+	char id[UUID_LEN + 1];
+
+	id_of(say("room:a", "{}"), id);
+	for (unsigned i = 0; i < N(texts); i++) {
+		with_redis_do("HSET roost:read:{room:a} u1 %s", texts[i]);
+		assert_mark("u1", "room:a", "");
+		ck_assert_int_eq(mark("u1", "room:a", id), 0);
+		assert_mark("u1", "room:a", id);
+	}
+}
+END_TEST
+
+START_TEST(how_long_marks_live)
+{
+	char id[UUID_LEN + 1];
+
+	id_of(say("room:a", "{}"), id);
+	mark_as(SLICE("u1"), "room:a", id, an_hour);
+	ck_assert_int_gt(with_redis_int("PTTL roost:read:{room:a}"), HOUR);
+	ck_assert_int_le(with_redis_int("PTTL roost:read:{room:a}"), HOUR + MINUTE);
+	mark_as(SLICE("u2"), "room:a", id, last_a_day);
+	ck_assert_int_gt(with_redis_int("PTTL roost:read:{room:a}"), 24 * HOUR);
+	ck_assert_int_le(with_redis_int("PTTL roost:read:{room:a}"), 24 * HOUR + MINUTE);
+	mark("u1", "room:a", id);
+	ck_assert_int_eq(with_redis_int("PTTL roost:read:{room:a}"), -1);
+	enlist(SLICE("u1"), "blocks", SLICE("x"), true);
+	ck_assert_int_eq(with_redis_int("PTTL roost:list:{u1}:blocks"), -1);
+	ck_assert_int_eq(with_redis_int("SISMEMBER roost:list:{u1}:blocks x"), 1);
+}
+END_TEST
+
+START_TEST(how_long_the_last_lives)
+{
+	struct store_append a = message("room:a", "{}");
+
+	a.limits = last_a_day;
+	append(&a);
+	ck_assert_int_gt(with_redis_int("PTTL roost:history:{room:a}"), 24 * HOUR);
+	ck_assert_int_le(with_redis_int("PTTL roost:history:{room:a}"), 24 * HOUR + MINUTE);
+	a.limits.last_ms = INT64_MAX;
+	ck_assert_int_eq(append(&a).error, 0);
+	a.limits = (struct history_limits){ .max = 9, .age_ms = HOUR, .last_ms = HOUR / 2 };
+	append(&a);
+	ck_assert_int_le(with_redis_int("PTTL roost:history:{room:a}"), HOUR + MINUTE);
+	a.limits = (struct history_limits){ .max = 9, .last_ms = HOUR };
+	append(&a);
+	ck_assert_int_eq(with_redis_int("PTTL roost:history:{room:a}"), -1);
+}
+END_TEST
+
+/* The last id counts, not the last entry. */
+START_TEST(after_what_was_deleted)
+{
+	struct position at[2];
+	struct outcome	o;
+
+	for (unsigned i = 0; i < 2; i++)
+		at[i] = say("room:a", "{}").at;
+	with_redis_do("XDEL roost:history:{room:a} %" PRIu64 "-%" PRIu32, at[1].ms, at[1].seq);
+	assert_same(tip_of("room:a", many), at[1]);
+	assert_stale(say_after("room:a", at[0]));
+	o = say_after("room:a", at[1]);
+	ck_assert_int_eq(o.error, 0);
+	await_fresh(3);
+	assert_same(fresh[2].prev, at[1]);
+	with_redis_do("XTRIM roost:history:{room:a} MAXLEN 0");
+	assert_stale(say_after("room:a", (struct position){ 0 }));
+	ck_assert_int_eq(say_after("room:a", o.at).error, 0);
+	with_redis_do("DEL roost:history:{room:a}");
+	assert_stale(say_after("room:a", o.at));
+	ck_assert_int_eq(say_after("room:a", (struct position){ 0 }).error, 0);
+}
+END_TEST
+
+/* Of nodes that decide on the same message, one is the first. */
+START_TEST(two_nodes_race)
+{
+	struct redis	   *other = redis_to_server(QUEUE);
+	struct store	   *theirs = store_redis_new(other, "roost:", "n2");
+	struct position	    after = { 0 };
+	struct store_append a = message("room:a", "{}");
+	struct outcome	    o[2];
+
+	ck_assert(with_redis_turn_until(loop, is_up, other, WAIT_MS));
+	a.after = &after;
+	for (unsigned i = 0; i < 10; i++) {
+		o[0] = o[1] = (struct outcome){ 0 };
+		ck_assert_int_eq(store->ops->append(store, &a, note_appended, &o[i % 2]), 0);
+		ck_assert_int_eq(theirs->ops->append(theirs, &a, note_appended, &o[1 - i % 2]), 0);
+		ck_assert(with_redis_turn_until(loop, outcome_is_told, &o[0], WAIT_MS));
+		ck_assert(with_redis_turn_until(loop, outcome_is_told, &o[1], WAIT_MS));
+		ck_assert_int_eq(o[0].error + o[1].error, -ESTALE);
+		after = o[0].error == 0 ? o[0].at : o[1].at;
+	}
+	ck_assert_int_eq((int)with_redis_int("XLEN roost:history:{room:a}"), 10);
+	theirs->ops->free(theirs);
+	redis_free(other);
+}
+END_TEST
+
 static void
 add_memory(TCase *t)
 {
@@ -1276,6 +2092,9 @@ add_memory(TCase *t)
 	tcase_add_test(t, clock_goes_back);
 	tcase_add_test(t, swept);
 	tcase_add_test(t, page_outlives_its_messages);
+	tcase_add_test(t, newest_is_not_swept);
+	tcase_add_test(t, marks_are_bounded);
+	tcase_add_test(t, names_are_bounded);
 }
 
 static void
@@ -1292,6 +2111,14 @@ add_redis(TCase *t)
 	tcase_add_test(t, no_room_for_an_id);
 	tcase_add_test(t, how_long_keys_live);
 	tcase_add_test(t, predecessor_of_an_emptied_stream);
+	tcase_add_test(t, marks_in_order);
+	tcase_add_test(t, redis_refuses_users);
+	tcase_add_test(t, users_without_redis);
+	tcase_add_test(t, marks_made_by_hand);
+	tcase_add_test(t, how_long_marks_live);
+	tcase_add_test(t, how_long_the_last_lives);
+	tcase_add_test(t, after_what_was_deleted);
+	tcase_add_test(t, two_nodes_race);
 }
 
 Suite *
