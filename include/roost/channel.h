@@ -308,8 +308,8 @@ ROOST_API int channel_transact(struct channel *, const struct channel_transactio
 
 /*
  * A list of names that the channel's user keeps ("blocks"): the same in all topics and on all nodes. Opened in join, which
- * returns CHANNEL_LATER: fn goes on with the join when it has been read (error 0), or cannot be (-EHOSTUNREACH); it may be
- * called at once. -EINVAL: no user, not in join, the second list, a name that is not 1 to 32 of a-z.
+ * returns CHANNEL_LATER: fn goes on with the join when it has been read (error 0), or cannot be (-EHOSTUNREACH); it is
+ * called when join has returned. -EINVAL: no user, not in join, the second list, a name that is not 1 to 32 of a-z.
  */
 ROOST_API int channel_open_list(struct channel *, const char *list, void (*fn)(struct channel *, int error));
 ROOST_API bool channel_list_has(const struct channel *, struct slice name);

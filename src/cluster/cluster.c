@@ -355,6 +355,19 @@ cluster_is_up(const struct cluster *c, struct slice node)
 	return slice_is(node, c->node) || (m != NULL && m->state == MEMBER_UP);
 }
 
+bool
+cluster_is_up_under(const struct cluster *c, struct slice node, uint64_t epoch)
+{
+	const struct member *m = members_get(&c->members, node);
+
+	if (slice_is(node, c->node))
+		return epoch != 0 && epoch == c->epoch;
+	if (m == NULL)
+		return !c->looked;
+	/* Of a newer epoch than we know we will hear soon. */
+	return (m->state == MEMBER_UP || m->state == MEMBER_EXPECTED) && epoch >= m->epoch;
+}
+
 unsigned
 cluster_count(const struct cluster *c)
 {

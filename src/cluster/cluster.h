@@ -94,6 +94,11 @@ bool cluster_is_well(const struct cluster *);
 uint64_t cluster_unwell_ms(const struct cluster *);
 /* Is that node up, as far as we know? */
 bool cluster_is_up(const struct cluster *, struct slice node);
+/*
+ * Is it up under that epoch still, or ours under ours? Who only stands in the registry counts as up until its silence has lasted
+ * too long, and so does everybody before the registry was read.
+ */
+bool cluster_is_up_under(const struct cluster *, struct slice node, uint64_t epoch);
 /* Those that are up, ourselves included. */
 unsigned cluster_count(const struct cluster *);
 /*

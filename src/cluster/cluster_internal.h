@@ -39,6 +39,7 @@ struct cluster {
 	uint64_t		 epoch;		/* 0 = we have no place */
 	uint64_t		 last_epoch;	/* the last one we had, or that others know of us */
 	unsigned		 registering;	/* answers to come; the last one counts */
+	bool			 looked;	/* the registry was read once */
 	bool			 closed;	/* we left, or our id is another's: no place any more */
 	struct rival		 rival;
 

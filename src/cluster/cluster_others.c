@@ -234,6 +234,7 @@ on_looked(void *arg, const struct redisReply *reply)
 		return cluster_reply_fault(reply, "show us the nodes");
 	for (size_t i = 0; i < reply->elements; i++)
 		cluster_expect(c, reply->element[i]);
+	c->looked = true;
 }
 
 void

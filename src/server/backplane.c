@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stats.h"
+#include "wire/json.h"
 
 #define TICK_MS		1000
 #define BACKOFF_MAX_MS	2000				/* between two tries to reach Redis */
@@ -58,6 +59,7 @@ on_bus_up(void *arg)
 	cluster_on_bus_up(b->cluster);
 	presence_sync_on_bus_up(b->sync);
 	history_resync(b->history);
+	userlists_resync(b->userlists);
 	if (!missed)
 		return;
 	/* Others come back in their own time, and say what they could not say meanwhile: one word for all of it. */
@@ -105,6 +107,56 @@ static const struct redis_user redis_events = {
 	.on_refused = on_refused,
 };
 
+/* Lists. */
+
+/* Whoever looks at it is to read it again. */
+static void
+on_list_changed(void *arg, struct slice user, struct slice list)
+{
+	struct backplane  *b = arg;
+	autobuf struct buf members = { 0 };
+
+	buf_add_str(&members, ",\"user\":");
+	json_quote(&members, user);
+	buf_add_str(&members, ",\"list\":");
+	json_quote(&members, list);
+	cluster_say(b->cluster, "list", buf_slice(&members));
+	b->said_list = true;
+}
+
+/* What was said last may have been lost with the connection. */
+static void
+say_lists_again(struct backplane *b)
+{
+	if (b->said_list)
+		cluster_say(b->cluster, "list", SLICE(""));
+}
+
+/* The text of a string member, decoded into scratch; p == NULL if there is none. */
+static struct slice
+member_text(struct slice object, const char *name, struct buf *scratch)
+{
+	struct slice token = json_member(object, name), text = { 0 };
+
+	if (token.p == NULL || *token.p != '"' || json_text(token, buf_room(scratch, token.n), token.n, &text) < 0)
+		return slice(NULL, 0);
+	return text;
+}
+
+static void
+on_list_said(struct backplane *b, struct slice message)
+{
+	autobuf struct buf for_user = { 0 }, for_list = { 0 };
+	struct slice	   user = member_text(message, "user", &for_user), list = member_text(message, "list", &for_list);
+
+	if (user.p != NULL && list.p != NULL)
+		userlists_on_changed(b->userlists, user, list);
+	else
+		userlists_resync(b->userlists);
+}
+
+/* Other nodes. */
+
 static void
 on_place(void *arg, uint64_t epoch)
 {
@@ -116,6 +168,7 @@ on_place(void *arg, uint64_t epoch)
 	b->was_up = true;
 	b->said_away = false;
 	presence_sync_on_place(b->sync, epoch);
+	say_lists_again(b);
 	/* What could not be read while commands failed. */
 	history_resync(b->history);
 	b->env->pubsub.broker->ops->own_up(b->env->pubsub.broker);
@@ -162,7 +215,10 @@ on_message(void *arg, struct slice node, struct slice type, struct slice message
 {
 	struct backplane *b = arg;
 
-	b->user->on_message(b->arg, node, type, message);
+	if (!slice_is(type, "list"))
+		b->user->on_message(b->arg, node, type, message);
+	else if (!slice_is(node, b->node))
+		on_list_said(b, message);
 }
 
 static void
@@ -249,6 +305,36 @@ backplane_configure(struct backplane *b, const struct config *c)
 	tracker_set_options(b->tracker, &o);
 }
 
+/* Who is here, for channels: a node alone has been the same all its life. */
+static struct slice
+peers_self(void *arg, uint64_t *epoch)
+{
+	const struct backplane *b = arg;
+
+	*epoch = b->cluster != NULL ? cluster_epoch(b->cluster) : 1;
+	return slice_str(b->node);
+}
+
+static bool
+peers_is_up(void *arg, struct slice node, uint64_t epoch)
+{
+	const struct backplane *b = arg;
+
+	if (b->cluster != NULL)
+		return cluster_is_up_under(b->cluster, node, epoch);
+	return epoch == 1 && slice_is(node, b->node);
+}
+
+static const struct session_peers backplane_peers = { .self = peers_self, .is_up = peers_is_up };
+
+/* History has the store from here on; the lists look into it as long. */
+static void
+backplane_keep(struct backplane *b, struct store *store, const struct history_options *o)
+{
+	b->userlists = userlists_new(b->loop, store, b->cluster != NULL ? on_list_changed : NULL, b);
+	b->history = history_new(b->loop, &b->env->pubsub, store, o);
+}
+
 /* The rooms of a node alone. */
 static void
 backplane_alone(struct backplane *b, const struct config *c, const char *node)
@@ -258,7 +344,7 @@ backplane_alone(struct backplane *b, const struct config *c, const char *node)
 	backplane_options(&o, c);
 	session_env_init(b->env, b->loop, broker_local_new());
 	b->tracker = tracker_new(b->loop, &b->env->pubsub, node, &o, NULL, NULL);
-	b->history = history_new(b->loop, &b->env->pubsub, store_memory_new(b->loop, c->history_memory, wall_ms),
+	backplane_keep(b, store_memory_new(b->loop, c->history_memory, wall_ms),
 	    &(struct history_options){ .max_held = c->max_message });
 }
 
@@ -304,7 +390,7 @@ backplane_joined(struct backplane *b, const struct config *c, const struct redis
 	b->sync = presence_sync_new(b->loop, b->redis, c->redis_prefix, node);
 	b->tracker = tracker_new(b->loop, &b->env->pubsub, node, &o, &presence_sync_ops, b->sync);
 	presence_sync_set(b->sync, b->tracker, b->cluster);
-	b->history = history_new(b->loop, &b->env->pubsub, store_redis_new(b->redis, c->redis_prefix, node),
+	backplane_keep(b, store_redis_new(b->redis, c->redis_prefix, node),
 	    &(struct history_options){ .check_ms = c->history_check_ms, .max_held = c->max_message });
 	b->loop->on_stood = on_stood;
 	b->loop->stood_arg = b;
@@ -318,7 +404,7 @@ backplane_init(struct backplane *b, struct loop *loop, struct session_env *env, 
 	struct redis_url url;
 
 	*b = (struct backplane){
-		.loop = loop, .env = env, .user = user, .arg = arg, .grace_ms = c->ready_grace_ms, .stood = loop->stood,
+		.loop = loop, .env = env, .node = node, .user = user, .arg = arg, .grace_ms = c->ready_grace_ms, .stood = loop->stood,
 		.tick.fire = backplane_tick, .stood_timer.fire = backplane_stood,
 		.resync.fire = backplane_resync,
 	};
@@ -330,6 +416,9 @@ backplane_init(struct backplane *b, struct loop *loop, struct session_env *env, 
 		backplane_joined(b, c, &url, node, listen);
 	env->tracker = b->tracker;
 	env->history = b->history;
+	env->userlists = b->userlists;
+	env->peers = &backplane_peers;
+	env->peers_arg = b;
 	return 0;
 }
 
@@ -344,6 +433,7 @@ backplane_done(struct backplane *b)
 	b->loop->on_stood = NULL;
 	tracker_free(b->tracker);
 	history_free(b->history);
+	userlists_free(b->userlists);
 	presence_sync_free(b->sync);
 	cluster_free(b->cluster);
 	session_env_done(b->env);
@@ -373,7 +463,9 @@ backplane_leave(struct backplane *b)
 bool
 backplane_has_left(const struct backplane *b)
 {
-	return b->left;
+	bool busy = b->redis != NULL && redis_is_up(b->redis) && history_is_transacting(b->history);
+
+	return b->left && !busy;
 }
 
 const char *

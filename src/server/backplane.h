@@ -8,6 +8,7 @@
 #include "cluster/cluster.h"
 #include "config/config.h"
 #include "history/history.h"
+#include "history/userlists.h"
 #include "presence/sync.h"
 #include "session/session.h"
 
@@ -20,12 +21,14 @@ struct backplane_user {
 
 struct backplane {
 	struct loop		*loop;
-	struct session_env	*env;		/* borrowed; its pubsub, tracker and history are ours to fill */
+	struct session_env	*env;		/* borrowed; its pubsub, tracker, history, userlists and peers are ours to fill */
 	struct redis		*redis;		/* NULL = a node alone, and so the next two */
 	struct cluster		*cluster;
 	struct presence_sync	*sync;
 	struct tracker		*tracker;
 	struct history		*history;
+	struct userlists	*userlists;
+	const char		*node;		/* our id; borrowed */
 	const struct backplane_user *user;
 	void			*arg;
 	char			 place[REDIS_URL_TEXT];	/* where Redis is, without the password: for the log */
@@ -33,6 +36,7 @@ struct backplane {
 	bool			 was_up;	/* we had a place once */
 	bool			 missed;	/* the bus was lost since it was up */
 	bool			 said_away;	/* the log knows */
+	bool			 said_list;	/* other nodes were told of a user's list, or should have been */
 	bool			 left;
 	uint64_t		 stood;		/* of loop->stood, as last seen */
 	uint64_t		 messages_in;	/* stats' totals at the last tick */
@@ -43,8 +47,8 @@ struct backplane {
 };
 
 /*
- * Fills env (session_env_init() included). `node` is our id, `listen` for the registry. Returns 0, or -EINVAL with *why (caller
- * frees): a URL that cannot be used.
+ * Fills env (session_env_init() included). `node` is our id, borrowed; `listen` is for the registry. Returns 0, or -EINVAL
+ * with *why (caller frees): a URL that cannot be used.
  */
 int backplane_init(struct backplane *, struct loop *, struct session_env *, const struct config *, const char *node,
     const char *listen, const struct backplane_user *, void *arg, char **why);
@@ -52,7 +56,10 @@ int backplane_init(struct backplane *, struct loop *, struct session_env *, cons
 void backplane_configure(struct backplane *, const struct config *);
 /* When no session is left; env is done, too. Before it, backplane_leave() and turns of the loop until it is done. */
 void backplane_done(struct backplane *);
-/* Leaves the cluster in order; backplane_has_left() turns true, at the latest when the connection ends. */
+/*
+ * Leaves the cluster in order; backplane_has_left() turns true when that is done and so is what the last channels began, at the
+ * latest when the connection ends.
+ */
 void backplane_leave(struct backplane *);
 bool backplane_has_left(const struct backplane *);
 /* Fit for new clients? NULL, or why not: static text for /readyz. */

@@ -148,6 +148,7 @@ channel_drop(struct channel *ch)
 {
 	ch->phase = CHANNEL_OVER;
 	channel_history_end(ch);
+	channel_list_end(ch);
 	channel_unlink(ch);
 	loop_bury(ch->session->env->loop, &ch->grave);
 }

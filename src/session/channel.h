@@ -8,7 +8,9 @@
 #include "session/session.h"
 
 struct presence_member;
-struct channel_history;
+struct channel_list;
+struct catchup;
+struct feed;
 
 enum channel_phase {
 	CHANNEL_JOINING,	/* join has not answered yet */
@@ -39,6 +41,25 @@ struct channel_ref {
 	char		 text[];
 };
 
+/* A push that another room is to answer, in env->asked: it may outlive its channel. */
+struct asked {
+	struct list	    in_env;
+	struct channel_ref *ref;
+	void		  (*loaded)(struct channel *, struct channel_ref *, const struct history_page *);	/* of a page */
+	void		  (*marked)(struct channel *, struct channel_ref *, int error, struct slice id);	/* of a mark */
+	size_t		    n;
+	char		    text[];	/* n bytes: a post's response, a mark's id */
+};
+
+/* Of a channel whose topic keeps messages. */
+struct channel_history {
+	struct feed		*feed;
+	struct history_limits	 limits;
+	struct catchup		*catchup;	/* while the join is pending */
+	void			(*caught_up)(struct channel *, const struct history_page *);
+	struct list		 changes;	/* struct change, but for those begun in leave: see channel_transact.c */
+};
+
 /* What is rarely there: allocated at the first need. */
 struct channel_extra {
 	struct list	pending;	/* struct pending_message */
@@ -64,6 +85,7 @@ struct channel {
 	struct channel_extra	*extra;
 	struct presence_member	*member;	/* NULL until it looks on or tracks: see channel_presence.c */
 	struct channel_history	*history;	/* NULL unless its topic keeps messages: see channel_history.c */
+	struct channel_list	*list;		/* NULL unless it looks at one of its user's: see channel_list.c */
 	struct slice		 join_ref;	/* token; the join's ref where it had no join_ref */
 	uint8_t			 phase;
 	bool			 bare : 1;	/* joined without a join_ref */
@@ -145,8 +167,21 @@ void channel_presence_end(struct channel *, bool lost);
 void channel_history_entered(struct channel *);
 /* It ends, or its join does. */
 void channel_history_end(struct channel *);
-/* Frees what history was asked and did not answer; history is gone, and so are the channels. */
+struct asked *asked_new(struct channel *, struct channel_ref *, struct slice text);
+void asked_free(struct asked *);
+/* Ends what was asked and was not answered: history is gone, and so are the channels. */
 void channel_history_drop(struct list *asked);
+/* {"reason":"unavailable"} */
+void channel_ref_unavailable(struct channel_ref *);
+
+/* channel_transact.c */
+/* Its channel ends. */
+void channel_changes_end(struct channel_history *);
+/* Tells those that nobody will decide any more: history is gone, and so are the channels. */
+void channel_changes_drop(struct list *changes);
+
+/* channel_list.c: it ends. */
+void channel_list_end(struct channel *);
 
 /* dispatch.c */
 /* The rate that holds for an event here: the route's, else the one for all routes. NULL = none. */

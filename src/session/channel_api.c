@@ -332,6 +332,22 @@ channel_wall(const struct channel *ch)
 	return wall_ms();
 }
 
+struct slice
+channel_node(const struct channel *ch, uint64_t *epoch)
+{
+	const struct session_env *env = ch->session->env;
+
+	return env->peers->self(env->peers_arg, epoch);
+}
+
+bool
+channel_node_is_up(const struct channel *ch, struct slice node, uint64_t epoch)
+{
+	const struct session_env *env = ch->session->env;
+
+	return env->peers->is_up(env->peers_arg, node, epoch);
+}
+
 char *
 channel_new_id(const struct channel *ch, char out[CHANNEL_ID_LEN + 1])
 {

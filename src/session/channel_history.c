@@ -9,44 +9,24 @@
 #include "history/history.h"
 #include "session/channel.h"
 
-typedef void caught_up_fn(struct channel *, const struct history_page *);
-typedef void loaded_fn(struct channel *, struct channel_ref *, const struct history_page *);
-
-/* Of a channel whose topic keeps messages. */
-struct channel_history {
-	struct feed		*feed;
-	struct history_limits	 limits;
-	struct catchup		*catchup;	/* while the join is pending */
-	caught_up_fn		*caught_up;
-};
-
-/* A push that is answered when history tells, in env->asked: it may outlive its channel. */
-struct asked {
-	struct list	    in_env;
-	struct channel_ref *ref;
-	loaded_fn	   *loaded;	/* of a page */
-	size_t		    n;
-	char		    response[];	/* of a post: n bytes */
-};
-
 static struct history *
 history_of(const struct channel *ch)
 {
 	return ch->session->env->history;
 }
 
-static struct asked *
-asked_new(struct channel *ch, struct channel_ref *ref, loaded_fn *loaded, struct slice response)
+struct asked *
+asked_new(struct channel *ch, struct channel_ref *ref, struct slice text)
 {
-	struct asked *a = xmalloc(sizeof(*a) + response.n);
+	struct asked *a = xmalloc(sizeof(*a) + text.n);
 
-	*a = (struct asked){ .ref = ref, .loaded = loaded, .n = response.n };
-	memcpy(a->response, response.p, response.n);
+	*a = (struct asked){ .ref = ref, .n = text.n };
+	memcpy(a->text, text.p, text.n);
 	list_append(&ch->session->env->asked, &a->in_env);
 	return a;
 }
 
-static void
+void
 asked_free(struct asked *a)
 {
 	list_remove(&a->in_env);
@@ -75,6 +55,7 @@ channel_keep_history(struct channel *ch, const struct history_limits *limits)
 	*h = (struct channel_history){
 		.feed = feed_open(history_of(ch), channel_topic(ch), limits), .limits = *limits,
 	};
+	list_init(&h->changes);
 	ch->history = h;
 }
 
@@ -87,6 +68,7 @@ channel_history_end(struct channel *ch)
 		return;
 	ch->history = NULL;
 	catchup_cancel(h->catchup);
+	channel_changes_end(h);
 	feed_forget(h->feed, &ch->sub);
 	feed_close(h->feed);
 	free(h);
@@ -94,8 +76,8 @@ channel_history_end(struct channel *ch)
 
 /* Posting. */
 
-static void
-reply_unavailable(struct channel_ref *ref)
+void
+channel_ref_unavailable(struct channel_ref *ref)
 {
 	channel_ref_reply(ref, false, channel_json(SLICE("{\"reason\":\"unavailable\"}")));
 }
@@ -111,12 +93,12 @@ post_said(void *arg, int error, struct slice id, uint64_t retry_ms)
 	if (a == NULL)
 		return;
 	if (error == 0) {
-		history_add_id(&response, slice(a->response, a->n), id);
+		history_add_id(&response, slice(a->text, a->n), id);
 		channel_ref_reply(a->ref, true, channel_json(buf_slice(&response)));
 	} else if (error == -EAGAIN && a->ref->channel != NULL)
 		channel_ref_reply(a->ref, false, dispatch_rate_limit(a->ref->channel->route, text, retry_ms));
 	else
-		reply_unavailable(a->ref);
+		channel_ref_unavailable(a->ref);
 	asked_free(a);
 }
 
@@ -156,7 +138,7 @@ channel_post(struct channel *ch, struct slice event, struct slice payload, struc
 		return -EINVAL;
 	limited = post_rate(ch, d, &key, &rate);
 	ref = channel_defer(ch);
-	a = ref != NULL ? asked_new(ch, ref, NULL, answer) : NULL;
+	a = ref != NULL ? asked_new(ch, ref, answer) : NULL;
 	if (d != NULL)
 		d->posted = true;
 	words = (struct history_words){
@@ -164,7 +146,7 @@ channel_post(struct channel *ch, struct slice event, struct slice payload, struc
 		.rate = limited ? &rate : NULL,
 	};
 	if (history_say(ch->history->feed, &words, post_said, a) < 0 && a != NULL) {
-		reply_unavailable(a->ref);
+		channel_ref_unavailable(a->ref);
 		asked_free(a);
 	}
 	return 0;
@@ -216,8 +198,8 @@ page_loaded(void *arg, const struct history_page *page)
 {
 	struct asked	   *a = arg;
 	struct channel_ref *ref = a->ref;
-	loaded_fn	   *loaded = a->loaded;
 	struct channel	   *ch = ref->channel;
+	void		  (*loaded)(struct channel *, struct channel_ref *, const struct history_page *) = a->loaded;
 
 	asked_free(a);
 	if (ch == NULL || ch->phase != CHANNEL_JOINED) {
@@ -243,7 +225,8 @@ channel_load(struct channel *ch, bool forward, struct slice id, unsigned limit,
 	ref = channel_defer(ch);
 	if (ref == NULL)
 		return -EINVAL;
-	a = asked_new(ch, ref, fn, SLICE(""));
+	a = asked_new(ch, ref, SLICE(""));
+	a->loaded = fn;
 	r = history_page(history_of(ch), channel_topic(ch), &ch->history->limits, forward, id,
 	    limit < STORE_MAX_PAGE ? limit : STORE_MAX_PAGE, page_loaded, a);
 	if (r < 0)

@@ -19,6 +19,7 @@ session_env_init(struct session_env *env, struct loop *loop, struct broker *brok
 {
 	*env = (struct session_env){ .loop = loop };
 	list_init(&env->asked);
+	list_init(&env->changes);
 	pubsub_init(&env->pubsub, loop, broker);
 	env->pubsub.hub.on_intercept = channel_intercept;
 	rates_init(&env->rates, loop);
@@ -28,6 +29,7 @@ void
 session_env_done(struct session_env *env)
 {
 	channel_history_drop(&env->asked);
+	channel_changes_drop(&env->changes);
 	rates_done(&env->rates);
 	pubsub_done(&env->pubsub);
 	env->routes = routes_unref(env->routes);

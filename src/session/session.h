@@ -60,6 +60,7 @@ struct session_env {
 	const struct session_peers *peers;
 	void			*peers_arg;
 	struct list		 asked;		/* pushes that history is to answer: see channel_history.c */
+	struct list		 changes;	/* struct change: under way, see channel_transact.c */
 	struct routes		*routes;
 	struct rates		 rates;
 	const struct route_rate *event_rates;	/* for all routes; borrowed */
