@@ -204,6 +204,7 @@ presence_settle(struct presence_view *v, struct presence *p, struct metas *joins
 	if (p->shown == (p->holders > 0))
 		return false;
 	p->shown = !p->shown;
+	p->silent = false;
 	if (p->shown) {
 		presence_ref(p);
 		p->key->n_shown++;
@@ -256,6 +257,73 @@ presence_view_settle(struct presence_view *v, struct buf *diff)
 	buf_add_slice(diff, buf_slice(&leaves));
 	buf_add_str(diff, "}}");
 	return changed;
+}
+
+static void
+presence_show(struct presence *p)
+{
+	presence_ref(p);
+	p->shown = true;
+	p->silent = false;
+	p->key->n_shown++;
+}
+
+/* Those that were there stand before the new ones. What is gone keeps the reference that it had as shown. */
+static void
+key_change(struct presence_key *k, struct presence_change *c)
+{
+	list_each(l, &k->metas) {
+		struct presence *p = list_entry(l, struct presence, in_key);
+
+		if (p->shown && p->holders == 0) {
+			p->shown = false;
+			k->n_shown--;
+			c->gone[c->n_gone++] = p;
+			continue;
+		}
+		if (!p->shown && p->silent && p->holders > 0)
+			presence_show(p);
+		if (p->shown)
+			c->now[c->n++] = p;
+	}
+	list_each(l, &k->metas) {
+		struct presence *p = list_entry(l, struct presence, in_key);
+
+		if (p->shown || p->holders == 0)
+			continue;
+		presence_show(p);
+		c->now[c->n++] = p;
+		c->n_new++;
+	}
+}
+
+/* A key that changes lives while fn is at work: by what is shown, or by what is gone. */
+static void
+key_settle_alone(struct presence_view *v, struct presence_key *k, presence_change_fn *fn, void *arg)
+{
+	const bool		   was_shown = k->n_shown > 0;
+	autofree struct presence **presences = xmalloc((k->n + k->n_shown + 1) * sizeof(struct presence *));
+	struct presence_change	   c = { .now = presences, .gone = presences + k->n };
+
+	key_change(k, &c);
+	v->n_shown += (k->n_shown > 0) - was_shown;
+	if (c.n_new + c.n_gone > 0)
+		fn(arg, k, &c);
+	if (c.n_gone == 0)
+		key_reap(v, k);
+	for (unsigned i = 0; i < c.n_gone; i++)
+		presence_unref(v, c.gone[i]);
+}
+
+void
+presence_view_settle_each(struct presence_view *v, presence_change_fn *fn, void *arg)
+{
+	struct list *l, turn;
+
+	list_init(&turn);
+	list_append_all(&turn, &v->touched);
+	while ((l = list_take_link(&turn)) != NULL)
+		key_settle_alone(v, list_entry(l, struct presence_key, in_touched), fn, arg);
 }
 
 void

@@ -42,6 +42,7 @@ struct presence {
 	bool		own : 1;	/* in our own replica */
 	bool		dirty : 1;	/* there it came, went or changed since the last write */
 	bool		written : 1;	/* there it was at the last write */
+	bool		silent : 1;	/* another node had it before we looked: that it is there is no change */
 	struct presence_member *owner;	/* who tracks it; own alone */
 	struct list	in_owned;
 	struct presence_linger *linger;	/* own, and nobody's: how long yet */
@@ -89,6 +90,16 @@ struct presence *presence_lingering(const struct presence_key *);
  * `diff` as presence_diff's payload. diff NULL = nobody wants to know.
  */
 bool presence_view_settle(struct presence_view *, struct buf *diff);
+/* What a window made of one key; by order of arrival. Borrowed. */
+struct presence_change {
+	struct presence	    **now;	/* all that are there; the last n_new of them are new */
+	unsigned	      n, n_new;
+	struct presence	    **gone;
+	unsigned	      n_gone;
+};
+typedef void presence_change_fn(void *arg, const struct presence_key *, const struct presence_change *);
+/* The same, told key by key; of the silent ones nobody is told. fn may change the view: that is for the next window. */
+void presence_view_settle_each(struct presence_view *, presence_change_fn *fn, void *arg);
 /* What clients know, as presence_state's payload. */
 void presence_view_state(const struct presence_view *, struct buf *);
 

@@ -67,6 +67,12 @@ tracker_set_options(struct tracker *tr, const struct tracker_options *options)
 	tr->options = *options;
 }
 
+void
+tracker_set_news(struct tracker *tr, presence_news_fn *news)
+{
+	tr->news = news;
+}
+
 struct presence_topic *
 tracker_topic(const struct tracker *tr, struct slice name)
 {
@@ -83,12 +89,12 @@ topic_on_load(struct timer *timer, uint64_t now_ms)
 }
 
 static struct presence_topic *
-topic_new(struct tracker *tr, struct slice name)
+topic_new(struct tracker *tr, struct slice name, bool quiet)
 {
 	struct presence_topic *t = xmalloc(sizeof(*t) + name.n);
 
 	*t = (struct presence_topic){
-		.name = { t->text, name.n }, .tracker = tr, .whole = true,
+		.name = { t->text, name.n }, .tracker = tr, .whole = true, .quiet = quiet,
 		.window.fire = topic_on_window, .load.fire = topic_on_load,
 	};
 	memcpy(t->text, name.p, name.n);
@@ -176,12 +182,15 @@ tracker_enter(struct tracker *tr, struct subscriber *sub, struct slice join_ref,
 	struct presence_member *m = xmalloc(sizeof(*m));
 
 	if (t == NULL)
-		t = topic_new(tr, sub->topic->name);
-	*m = (struct presence_member){ .topic = t, .sub = sub, .join_ref = join_ref };
+		t = topic_new(tr, sub->topic->name, quiet);
+	*m = (struct presence_member){ .topic = t, .sub = sub, .join_ref = join_ref, .quiet = quiet };
 	list_init(&m->owned);
+	list_init(&m->in_newcomers);
 	list_append(&t->members, &m->in_topic);
-	list_append(&t->newcomers, &m->in_newcomers);
 	t->n_members++;
+	if (t->quiet)
+		return m;
+	list_append(&t->newcomers, &m->in_newcomers);
 	t->n_newcomers++;
 	topic_touch(t);
 	return m;

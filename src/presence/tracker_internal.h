@@ -55,6 +55,7 @@ struct presence_member {
 	struct list		in_topic;
 	struct list		in_newcomers;	/* presence_state is owed */
 	struct list		owned;		/* struct presence */
+	bool			quiet;
 };
 
 struct presence_topic {
@@ -71,7 +72,8 @@ struct presence_topic {
 	unsigned		n_dirty;
 	unsigned		cap_dirty;
 	bool			whole;		/* the next write is from 0 */
-	bool			loading;	/* no states before `load`, or tracker_loaded() */
+	bool			loading;	/* no states, and no news, before `load`, or tracker_loaded() */
+	bool			quiet;		/* as its first member: clients are told nothing */
 	struct list		remotes;
 	struct timer		window;
 	struct timer		load;
@@ -84,6 +86,7 @@ struct tracker {
 	struct tracker_options	options;
 	const struct tracker_sync *sync;
 	void		       *arg;
+	presence_news_fn       *news;
 	struct slice		node;
 	struct map		topics;
 	struct list		in_turn;	/* topics, in the order of the audit */

@@ -116,12 +116,14 @@ remote_put(struct remote *r, const struct presence_item *item)
 
 	if (item->key.n == 0 || item->ref.n == 0 || item->ref.n > UINT8_MAX)
 		return;
-	if (p == NULL)
+	if (p == NULL) {
 		p = presence_view_add(v, item->key, item->ref, item->meta);
-	else if (slice_eq(p->key->name, item->key))
+		p->silent = r->topic->loading;
+	} else if (slice_eq(p->key->name, item->key)) {
 		presence_ref(p);
-	else
+	} else {
 		return;
+	}
 	replica_put(&r->replica, p, item->lingers);
 	if (r->replica.visible && !item->lingers)
 		remote_took(r, p);

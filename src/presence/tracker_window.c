@@ -28,7 +28,7 @@ topic_touch(struct presence_topic *t)
 void
 topic_hurry(struct presence_topic *t)
 {
-	if (t->n_newcomers > 0)
+	if (t->n_newcomers > 0 || (t->quiet && !list_empty(&t->view.touched)))
 		loop_timer(t->tracker->loop, &t->window, t->tracker->loop->now);
 }
 
@@ -170,6 +170,52 @@ topic_tell(struct presence_topic *t)
 	message_done(&m);
 }
 
+/* Any one of those for whom it is that what changed is told. */
+static struct subscriber *
+topic_speaker(const struct presence_topic *t)
+{
+	list_each(l, &t->members) {
+		const struct presence_member *m = list_entry(l, const struct presence_member, in_topic);
+
+		if (m->quiet && member_hears(m))
+			return m->sub;
+	}
+	return NULL;
+}
+
+/* Of the new ones that are of this node, whose is the newest? */
+static struct subscriber *
+change_by(const struct presence_change *c)
+{
+	for (unsigned i = 0; i < c->n_new; i++) {
+		const struct presence *p = c->now[c->n - 1 - i];
+
+		if (p->owner != NULL)
+			return p->owner->sub;
+	}
+	return NULL;
+}
+
+static void
+topic_tell_change(void *arg, const struct presence_key *k, const struct presence_change *c)
+{
+	const struct presence_topic *t = arg;
+	autofree struct slice	    *metas = xmalloc((c->n + c->n_gone) * sizeof(*metas));
+	struct subscriber	    *speaker = topic_speaker(t);
+	struct presence_news	     news = {
+		.key = k->name, .metas = metas, .n = c->n, .n_new = c->n_new, .gone = metas + c->n, .n_gone = c->n_gone,
+		.by = change_by(c),
+	};
+
+	if (speaker == NULL || t->tracker->news == NULL)
+		return;
+	for (unsigned i = 0; i < c->n; i++)
+		metas[i] = presence_meta(c->now[i]);
+	for (unsigned i = 0; i < c->n_gone; i++)
+		metas[c->n + i] = presence_meta(c->gone[i]);
+	t->tracker->news(speaker, &news);
+}
+
 static int
 by_join_ref(const void *a, const void *b)
 {
@@ -227,7 +273,10 @@ topic_on_window(struct timer *timer, uint64_t now_ms)
 	struct presence_topic *t = container_of(timer, struct presence_topic, window);
 
 	topic_write(t);
-	topic_tell(t);
+	if (!t->quiet)
+		topic_tell(t);
+	else if (!t->loading)
+		presence_view_settle_each(&t->view, topic_tell_change, t);
 	if (!t->loading)
 		topic_welcome(t);
 	if (t->n_members == 0 && t->own.items.n == 0 && !timer_is_set(&t->window))

@@ -414,7 +414,7 @@ backplane_init(struct backplane *b, struct loop *loop, struct session_env *env, 
 		return -EINVAL;
 	else
 		backplane_joined(b, c, &url, node, listen);
-	env->tracker = b->tracker;
+	session_env_set_tracker(env, b->tracker);
 	env->history = b->history;
 	env->userlists = b->userlists;
 	env->peers = &backplane_peers;

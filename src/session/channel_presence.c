@@ -20,6 +20,31 @@ channel_member(struct channel *ch)
 	return ch->member;
 }
 
+/* What changed in a topic of which clients are told nothing: for the class to tell. */
+static void
+channel_on_news(struct subscriber *speaker, const struct presence_news *news)
+{
+	struct channel		     *ch = container_of(speaker, struct channel, sub);
+	const struct channel_presence p = {
+		.key = news->key, .metas = news->metas, .n = news->n, .n_new = news->n_new,
+		.gone = news->gone, .n_gone = news->n_gone,
+		.by = news->by != NULL ? container_of(news->by, struct channel, sub) : NULL,
+	};
+	int r;
+
+	ch->depth++;
+	r = ch->route->class->handle_presence(ch, &p);
+	ch->depth--;
+	channel_settle(ch, r);
+}
+
+void
+session_env_set_tracker(struct session_env *env, struct tracker *tracker)
+{
+	env->tracker = tracker;
+	tracker_set_news(tracker, channel_on_news);
+}
+
 void
 channel_presence_end(struct channel *ch, bool lost)
 {

@@ -96,6 +96,8 @@ struct session {
  */
 void session_env_init(struct session_env *, struct loop *, struct broker *);
 void session_env_done(struct session_env *);
+/* Borrowed. Its news are told to channels. */
+void session_env_set_tracker(struct session_env *, struct tracker *);
 
 /* Takes the reference to `who`. */
 void session_init(struct session *, struct session_env *, const struct transport *, const struct codec *, struct outq *,

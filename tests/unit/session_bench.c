@@ -291,7 +291,7 @@ bench_keeps(void)
 	};
 
 	bench_wall = INT64_C(1800000000123);
-	bench.tracker = tracker_new(bench.loop, &bench.pubsub, "n1", &presence, NULL, NULL);
+	session_env_set_tracker(&bench, tracker_new(bench.loop, &bench.pubsub, "n1", &presence, NULL, NULL));
 	bench.history = history_new(bench.loop, &bench.pubsub, failing_new(store_memory_new(bench.loop, 1 << 20, bench_clock)),
 	    &(struct history_options){ .max_held = 1 << 20 });
 }

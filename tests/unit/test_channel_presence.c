@@ -271,6 +271,92 @@ START_TEST(presences_are_walked)
 }
 END_TEST
 
+/* A class that is told what changed, and tells it itself. */
+
+static void
+note_metas(char sign, const struct slice *metas, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		note(" %c%.*s", sign, SLICE_ARG(channel_json_member(metas[i], "n")));
+}
+
+static int
+tells_news(struct channel *ch, const struct channel_presence *p)
+{
+	autobuf struct buf text = { 0 };
+
+	note("%.*s", SLICE_ARG(p->key));
+	note_metas('=', p->metas, p->n - p->n_new);
+	note_metas('+', p->metas + p->n - p->n_new, p->n_new);
+	note_metas('-', p->gone, p->n_gone);
+	note("%s;", p->by != NULL ? " by" : "");
+	buf_addf(&text, "{\"n\":%u}", p->n);
+	return channel_tell_here(ch, SLICE("changed"), channel_json(buf_slice(&text)), p->by);
+}
+
+#define CHANGED(n)	"[null,null,\"room:a\",\"changed\",{\"n\":" n "}]"
+
+START_TEST(a_class_is_told_of_presences)
+{
+	struct client  *a, *b;
+	struct channel *first;
+
+	probe.handle_presence = tells_news;
+	a = client_in(is_present, "u1");
+	first = probe_channel;
+	noted("join room:a;u1 +1 by;");
+	b = client_v2();
+	client_joins(b, "1", "room:a");
+	pass(BENCH_WINDOW + 10);
+	noted("join room:a;u1 =1 +1 by;");
+	client_hears(a, CHANGED("2"));
+	client_hears_nothing(a);
+	client_hears_nothing(b);
+	ck_assert_uint_eq(channel_presence_count(first), 1);
+	ck_assert_int_eq(channel_update(first, SLICE("u1"), SLICE("{\"n\":2}")), 0);
+	pass(BENCH_WINDOW + 10);
+	noted("u1 =1 +2 -1 by;");
+	client_hears_nothing(a);
+	client_hears(b, CHANGED("2"));
+	client_gone(a);
+	pass(BENCH_WINDOW + 10);
+	noted("leave closed;u1 =1 -2;");
+	client_hears(b, CHANGED("1"));
+	client_hears_nothing(b);
+}
+END_TEST
+
+static int
+fails_at_news(struct channel *ch, const struct channel_presence *p)
+{
+	note("news;");
+	if (slice_is(p->key, "u2"))
+		channel_stop(ch);
+	return slice_is(p->key, "u2") ? 0 : -EIO;
+}
+
+/* Who fails or stops at one news ends before the next, which another one is told. */
+START_TEST(news_may_end_a_channel)
+{
+	struct client *a, *b;
+
+	probe.handle_presence = tells_news;
+	a = client_in(is_present, "u1");
+	b = client_in(is_present, "u2");
+	client_forgets(a);
+	noted("join room:a;u1 +1 by;join room:a;u2 +1 by;");
+	probe.handle_presence = fails_at_news;
+	ck_assert_int_eq(channel_track(probe_channel, SLICE("k"), SLICE("{\"n\":1}")), 0);
+	ck_assert_int_eq(channel_untrack(probe_channel, SLICE("u2")), 0);
+	pass(BENCH_WINDOW + 10);
+	noted("news;leave crashed;news;leave stopped;");
+	client_hears(a, "[\"1\",\"1\",\"room:a\",\"phx_error\",{\"reason\":\"channel_crash\"}]");
+	client_hears(b, CLOSE("1"));
+	client_hears_nothing(a);
+	client_hears_nothing(b);
+}
+END_TEST
+
 Suite *
 channel_presence_suite(void)
 {
@@ -288,6 +374,8 @@ channel_presence_suite(void)
 	tcase_add_test(t, only_the_joined_are_present);
 	tcase_add_test(t, errors);
 	tcase_add_test(t, presences_are_walked);
+	tcase_add_test(t, a_class_is_told_of_presences);
+	tcase_add_test(t, news_may_end_a_channel);
 	suite_add_tcase(s, t);
 	return s;
 }

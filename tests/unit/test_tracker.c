@@ -24,6 +24,7 @@ static struct viewer viewers[N_VIEWERS];
 static char said[4096];		/* to Redis */
 static char refs[64][17];	/* in the order in which they were written */
 static unsigned n_refs;
+static void (*when_told)(struct subscriber *speaker, const struct presence_news *);
 
 static const struct tracker_options options = { .window_ms = WINDOW, .load_ms = LOAD, .max_metas = 3, .max_meta = 64 };
 
@@ -87,6 +88,7 @@ set_up_with(const struct tracker_sync *sync)
 		viewer_init(&viewers[i], loop);
 	said[0] = '\0';
 	n_refs = 0;
+	when_told = NULL;
 }
 
 static void
@@ -1031,6 +1033,301 @@ START_TEST(each)
 }
 END_TEST
 
+/* Quiet topics. What is news is said as "!KEY =WAS +NEW -GONE @VIEWER;", metas by their "n", or their ref. */
+
+static void
+say_metas(char sign, const struct slice *meta, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct slice number = json_member(meta[i], "n"), ref = json_member(meta[i], "phx_ref");
+
+		ck_assert_uint_gt(ref.n, 2);
+		if (number.p == NULL)
+			say(" %c%.*s", sign, (int)ref.n - 2, ref.p + 1);
+		else
+			say(" %c%.*s", sign, SLICE_ARG(number));
+	}
+}
+
+static void
+on_news(struct subscriber *speaker, const struct presence_news *news)
+{
+	ck_assert(speaker->topic != NULL && !speaker->deaf);
+	ck_assert_uint_gt(news->n_new + news->n_gone, 0);
+	say("!%.*s", SLICE_ARG(news->key));
+	say_metas('=', news->metas, news->n - news->n_new);
+	say_metas('+', news->metas + news->n - news->n_new, news->n_new);
+	say_metas('-', news->gone, news->n_gone);
+	if (news->by != NULL)
+		say(" @%d", (int)(container_of(news->by, struct viewer, sub) - viewers));
+	say(";");
+	if (when_told != NULL)
+		when_told(speaker, news);
+}
+
+static struct viewer *
+enters_quietly(int i)
+{
+	struct viewer *v = &viewers[i];
+
+	hub_subscribe(&pubsub.hub, &v->sub, SLICE("t"));
+	v->member = tracker_enter(tracker, &v->sub, SLICE("\"1\""), true);
+	tracker_set_news(tracker, on_news);
+	return v;
+}
+
+/* After a window that is what was told to the owner; and nobody else. */
+static void
+hears_news(const char *want)
+{
+	turn_after(loop, WINDOW + 2 * WHEEL_TICK_MS);
+	has_said(want);
+	for (int i = 0; i < N_VIEWERS; i++)
+		ck_assert_uint_eq(viewers[i].out.n, 0);
+}
+
+START_TEST(news_of_all_that_members_do)
+{
+	struct viewer	  *a = enters_quietly(0), *b = enters_quietly(1);
+	autobuf struct buf list = { 0 };
+
+	hears_news("");
+	tracks(a, "u", "{\"n\":1}");
+	has_said("");
+	hears_news("!u +1 @0;");
+	ck_assert_uint_eq(tracker_count(tracker, SLICE("t")), 1);
+	ck_assert(tracker_list(tracker, SLICE("t"), &list));
+	ck_assert(slice_starts(buf_slice(&list), SLICE("{\"u\":{\"metas\":[{\"n\":1,\"phx_ref\":")));
+	tracker_update(a->member, SLICE("u"), SLICE("{\"n\":2}"));
+	hears_news("!u +2 -1 @0;");
+	tracker_update(a->member, SLICE("u"), SLICE("{\"n\":2}"));
+	hears_news("");
+	tracks(b, "u", "{\"n\":3}");
+	hears_news("!u =2 +3 @1;");
+	tracker_update(a->member, SLICE("u"), SLICE("{\"n\":4}"));
+	hears_news("!u =3 +4 -2 @0;");
+	tracker_untrack(b->member, SLICE("u"));
+	hears_news("!u =4 -3;");
+	tracks(a, "v", "{\"n\":5}");
+	tracks(b, "v", "{\"n\":6}");
+	hears_news("!v +5 +6 @1;");
+	viewer_leave(a, &pubsub, 0);
+	hears_news("!u -4;!v =6 -5;");
+	ck_assert_uint_eq(tracker_count(tracker, SLICE("t")), 1);
+	/* Nobody is here to hear of it. */
+	viewer_leave(b, &pubsub, 0);
+	hears_news("");
+	ck_assert_ptr_null(tracker_topic(tracker, SLICE("t")));
+}
+END_TEST
+
+START_TEST(no_news_within_a_window)
+{
+	struct viewer *a = enters_quietly(0), *b = enters_quietly(1);
+
+	tracks(a, "u", "{\"n\":1}");
+	tracker_untrack(a->member, SLICE("u"));
+	tracks(b, "v", "{\"n\":2}");
+	viewer_leave(b, &pubsub, 0);
+	hears_news("");
+	ck_assert_uint_eq(tracker_topic(tracker, SLICE("t"))->view.keys.n, 0);
+	tracks(a, "u", "{\"n\":3}");
+	tracker_update(a->member, SLICE("u"), SLICE("{\"n\":4}"));
+	hears_news("!u +4 @0;");
+	tracker_untrack(a->member, SLICE("u"));
+	tracks(a, "u", "{\"n\":5}");
+	hears_news("!u +5 -4 @0;");
+	/* What lingers is there; who comes back was. */
+	enters_quietly(1);
+	viewer_leave(a, &pubsub, GRACE);
+	hears_news("");
+	enters_quietly(0);
+	tracks(a, "u", "{\"n\":5}");
+	hears_news("");
+	viewer_leave(a, &pubsub, GRACE);
+	tracks(&viewers[1], "u", "{\"n\":6}");
+	hears_news("!u +6 -5 @1;");
+	viewer_leave(&viewers[1], &pubsub, GRACE);
+	enters_quietly(0);
+	turn_after(loop, 2 * GRACE);
+	hears_news("!u -6;");
+}
+END_TEST
+
+/* Whoever is told goes; what else there is to tell is told another one, until there is none. */
+static void
+speaker_leaves(struct subscriber *speaker, const struct presence_news *news)
+{
+	viewer_leave(container_of(speaker, struct viewer, sub), &pubsub, 0);
+}
+
+/* What is told again and again, a window each. */
+static void
+tracks_another(struct subscriber *speaker, const struct presence_news *news)
+{
+	struct presence_member *m = container_of(speaker, struct viewer, sub)->member;
+
+	tracker_untrack(m, news->key);
+	tracker_track(m, SLICE("w"), SLICE("{\"n\":7}"));
+	tracker_update(m, SLICE("v"), SLICE("{\"n\":8}"));
+}
+
+START_TEST(news_that_change_all)
+{
+	struct viewer *a = enters_quietly(0), *b = enters_quietly(1);
+
+	if (_i == 0) {
+		tracks(a, "u", "{\"n\":1}");
+		tracks(b, "v", "{\"n\":2}");
+		when_told = speaker_leaves;
+		hears_news("!u +1 @0;!v +2 @1;");
+		ck_assert_ptr_null(a->member);
+		ck_assert_ptr_null(b->member);
+		hears_news("");
+		ck_assert_ptr_null(tracker_topic(tracker, SLICE("t")));
+		return;
+	}
+	tracks(a, "u", "{\"n\":1}");
+	tracks(a, "v", "{\"n\":2}");
+	when_told = tracks_another;
+	hears_news("!u +1 @0;!v +8 @0;");
+	hears_news("!u -1;!w +7 @0;!v -8;");
+	when_told = NULL;
+	tracker_untrack(a->member, SLICE("w"));
+	hears_news("!w -7;");
+	ck_assert_uint_eq(tracker_topic(tracker, SLICE("t"))->view.keys.n, 0);
+}
+END_TEST
+
+/* What the others hold when it is looked at first; told by Redis (0), or only after we have waited for that. */
+START_TEST(news_are_not_what_was_there)
+{
+	struct viewer	    *a = enters_quietly(0);
+	struct slice	     names[] = { SLICE("n"), SLICE("o") };
+	struct presence_item in[] = { item("k", "x", false), item("l", "y", false) };
+
+	has_said("+t;");
+	tracker_node(tracker, SLICE("n"), 10, true);
+	tracks(a, "k", "{\"n\":1}");
+	tracks(a, "m", "{\"n\":2}");
+	window();
+	said[0] = '\0';
+	delta("n", 10, 0, 1, "a", NULL);
+	delta("o", 20, 0, 1, "o", NULL);
+	hears_news("");
+	ck_assert_uint_eq(tracker_count(tracker, SLICE("t")), 0);
+	if (_i == 0) {
+		tracker_read(tracker, SLICE("t"), SLICE("n"), 10, 2, in, 2);
+		tracker_loaded(tracker, SLICE("t"), names, 2);
+		hears_news("!k =x +1 @0;!m +2 @0;");
+		ck_assert_uint_eq(tracker_count(tracker, SLICE("t")), 3);
+		/* The same, had its node not been known then. */
+		tracker_node(tracker, SLICE("o"), 20, true);
+		hears_news("");
+		ck_assert_uint_eq(tracker_count(tracker, SLICE("t")), 4);
+	} else {
+		/* Redis does not answer: at last we tell what we know. */
+		turn_after(loop, LOAD);
+		hears_news("!k +1 @0;!m +2 @0;");
+		ck_assert_uint_eq(tracker_count(tracker, SLICE("t")), 3);
+		tracker_read(tracker, SLICE("t"), SLICE("n"), 10, 2, in, 2);
+		hears_news("!k =1 +x;!l +y;!r -a;");
+	}
+	delta("n", 10, 2, 3, "b", "x");
+	hears_news(_i == 0 ? "!r =o +b;!k =1 -x;" : "!r +b;!k =1 -x;");
+}
+END_TEST
+
+START_TEST(news_of_other_nodes)
+{
+	struct viewer *a = enters_quietly(0);
+
+	tracker_loaded(tracker, SLICE("t"), NULL, 0);
+	tracker_node(tracker, SLICE("n"), 10, true);
+	hears_news("+t;");
+	delta("n", 10, 0, 1, "a", NULL);
+	hears_news("!r +a;");
+	delta("n", 10, 1, 2, "b", NULL);
+	tracks(a, "r", "{\"n\":1}");
+	hears_news("t 0>1 +r/1;!r =a +b +1 @0;");
+	delta("n", 10, 2, 3, "c", "a");
+	hears_news("!r =b =1 +c -a;");
+	/* It dies, and is back with what it had, or something else. */
+	tracker_node(tracker, SLICE("n"), 10, false);
+	hears_news("!r =1 -b -c;");
+	tracker_node(tracker, SLICE("n"), 11, true);
+	reads("n", 11, 4, "b");
+	hears_news("?t@n;!r =1 +b;");
+	/* Between two windows it was never gone. */
+	tracker_node(tracker, SLICE("n"), 11, false);
+	tracker_node(tracker, SLICE("n"), 12, true);
+	reads("n", 12, 1, "b");
+	hears_news("?t@n;");
+	/* Read again: what was missed. */
+	tracker_resync(tracker);
+	reads("n", 12, 3, "d");
+	hears_news("?t@n;!r =1 +d -b;");
+	delta("n", 12, 3, 4, NULL, "d");
+	hears_news("!r =1 -d;");
+}
+END_TEST
+
+/* What lingers there is taken over here, and what lingers here there: as it is, or changed. */
+START_TEST(no_news_of_a_return)
+{
+	struct viewer *a = enters_quietly(0);
+
+	tracker_loaded(tracker, SLICE("t"), NULL, 0);
+	tracker_node(tracker, SLICE("n"), 10, true);
+	linger_at("n", 0, 1, "a", false);
+	hears_news("+t;!r +a;");
+	linger_at("n", 1, 2, "a", true);
+	hears_news("");
+	tracks(a, "r", _i == 0 ? "{}" : "{\"n\":1}");
+	hears_news(_i == 0 ? "t 0>1 +r/1;" : "t 0>1 +r/1;!r +1 -a @0;");
+	delta("n", 10, 2, 3, NULL, "a");
+	hears_news("");
+	viewer_leave(a, &pubsub, GRACE);
+	enters_quietly(1);
+	hears_news("t 1>2 +r/1~;");
+	if (_i == 0) {
+		linger_at("n", 3, 4, "a", false);
+		hears_news("t 2>3 -r/1 empty;");
+		delta("n", 10, 4, 5, NULL, "a");
+		hears_news("!r -a;");
+	} else {
+		linger_at("n", 3, 4, "b", false);
+		hears_news("!r =1 +b;");
+		turn_after(loop, GRACE);
+		hears_news("t 2>3 -r/1 empty;!r =b -1;");
+	}
+}
+END_TEST
+
+/* Where a class was changed for another, a topic may have members of both kinds: it stays what it was. */
+START_TEST(loud_and_quiet)
+{
+	struct viewer *a = _i == 0 ? enters(0) : enters_quietly(0), *b = _i == 0 ? enters_quietly(1) : enters(1);
+
+	tracker_set_news(tracker, _i == 2 ? NULL : on_news);
+	tracks(a, "u", "{\"n\":1}");
+	tracks(b, "v", "{\"n\":2}");
+	if (_i > 0) {
+		hears_news(_i == 1 ? "!u +1 @0;!v +2 @1;" : "");
+		/* A loud one is not told news. */
+		viewer_leave(a, &pubsub, 0);
+		hears_news("");
+		return;
+	}
+	window();
+	has_said("");
+	ck_assert_uint_eq(a->model.n, 2);
+	viewer_leave(a, &pubsub, 0);
+	window();
+	has_said("");
+}
+END_TEST
+
 #define COUNT(table)	(sizeof(table) / sizeof((table)[0]))
 
 static TCase *
@@ -1053,6 +1350,10 @@ alone_case(void)
 	tcase_add_loop_test(t, lingering_and_back, 0, 2);
 	tcase_add_test(t, the_oldest_is_taken_over);
 	tcase_add_test(t, each);
+	tcase_add_test(t, news_of_all_that_members_do);
+	tcase_add_test(t, no_news_within_a_window);
+	tcase_add_loop_test(t, news_that_change_all, 0, 2);
+	tcase_add_loop_test(t, loud_and_quiet, 0, 3);
 	return t;
 }
 
@@ -1077,6 +1378,9 @@ cluster_case(void)
 	tcase_add_loop_test(t, taken_over_twice, 0, 2);
 	tcase_add_test(t, nodes_are_forgotten);
 	tcase_add_test(t, freed_with_what_lingers);
+	tcase_add_loop_test(t, news_are_not_what_was_there, 0, 2);
+	tcase_add_test(t, news_of_other_nodes);
+	tcase_add_loop_test(t, no_news_of_a_return, 0, 2);
 	return t;
 }
 
