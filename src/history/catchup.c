@@ -32,6 +32,8 @@ struct catchup {
 	unsigned	 n_kept;
 	size_t		 kept_bytes;
 	struct grave	 grave;
+	struct slice	 reader;	/* in text */
+	char		 text[];
 };
 
 static void
@@ -187,7 +189,9 @@ static void
 catchup_ask(struct catchup *c)
 {
 	struct feed	 *f = c->feed;
-	struct store_read r = { .topic = f->topic, .limit = c->newest > 0 ? c->newest : 1, .limits = f->limits };
+	struct store_read r = {
+		.topic = f->topic, .limit = c->newest > 0 ? c->newest : 1, .limits = f->limits, .reader = c->reader
+	};
 
 	if (c->has_id) {
 		r.forward = r.check = true;
@@ -211,12 +215,14 @@ struct catchup *
 history_catch_up(struct feed *f, struct slice last_seen, unsigned limit, unsigned newest, struct slice reader,
     history_page_fn *fn, void *arg)
 {
-	struct catchup *c = xmalloc(sizeof(*c));
+	struct catchup *c = xmalloc(sizeof(*c) + reader.n);
 
 	*c = (struct catchup){
 		.feed = f, .fail.run = catchup_on_fail, .limit = page_limit(limit, 1), .newest = page_limit(newest, 0),
-		.fn = fn, .arg = arg, .since = f->at, .grave.bury = catchup_bury,
+		.fn = fn, .arg = arg, .since = f->at, .grave.bury = catchup_bury, .reader = { c->text, reader.n },
 	};
+	if (reader.n > 0)
+		memcpy(c->text, reader.p, reader.n);
 	c->has_id = last_seen.p != NULL && uuid_to_position(last_seen, &c->from, &c->tail) == 0;
 	f->opens++;
 	list_append(&f->catchups, &c->in_feed);

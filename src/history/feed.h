@@ -1,6 +1,6 @@
 /*
  * The inside of history: one topic's order (feed.c) and gaps (gap.c), who joins (catchup.c), what is appended (say.c,
- * transact.c), and what is shown (page.c). For history/ alone.
+ * transact.c), what is shown (page.c), and up to where users have read (mark.c). For history/ alone.
  *
  * A feed has a position, the last message that was delivered here; everything behind it is still to come, in order:
  * over the bus, or, where that leaves a hole, by reading the stream. A message that does not follow the position is
@@ -30,6 +30,7 @@ struct history {
 	struct list	 reads;		/* struct read: under way */
 	struct list	 appends;	/* struct append */
 	struct list	 pages;		/* struct asked_page */
+	struct list	 marks;		/* struct asked_mark */
 	struct list	 transactions;	/* under way, or over but for what the store is to tell */
 };
 
@@ -172,6 +173,9 @@ void page_show(history_page_fn *, void *arg, const struct store_page *, unsigned
 /* The page that is none. */
 void page_fail(history_page_fn *, void *arg, int error);
 void page_end_all(struct history *);
+
+/* mark.c */
+void mark_end_all(struct history *);
 
 /* say.c */
 /* Who is not to hear this message, which is being delivered: NULL = nobody. */

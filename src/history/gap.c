@@ -41,13 +41,13 @@ feed_failed(struct feed *f)
 	loop_timer(h->loop, &f->check, h->loop->now + FEED_RETRY_MS / 2 + hash_bytes(f->topic) % (FEED_RETRY_MS / 2));
 }
 
-/* Is what stood at the position gone for its age alone? */
+/* Is what stood at the position gone for its age alone, if it was kept for `age`? */
 static bool
-feed_is_over_age(const struct feed *f, const struct store_page *page)
+feed_is_over_age(const struct feed *f, const struct store_page *page, uint64_t age)
 {
 	uint64_t now = (uint64_t)wall_ms();
 
-	return f->limits.age_ms > 0 && (page->tip.ms > now ? page->tip.ms : now) > f->read_from.ms + f->limits.age_ms;
+	return f->limits.age_ms > 0 && (page->tip.ms > now ? page->tip.ms : now) > f->read_from.ms + age;
 }
 
 /*
@@ -59,7 +59,8 @@ feed_cannot_have_lost(const struct feed *f, const struct store_page *page)
 {
 	uint64_t age = f->limits.age_ms;
 
-	if (!is_start(f->read_from) && !feed_is_over_age(f, page))
+	/* Others came behind it: it was the newest no more. */
+	if (!is_start(f->read_from) && !feed_is_over_age(f, page, age))
 		return false;
 	if (page->more || page->n >= f->limits.max)
 		return false;
@@ -83,10 +84,13 @@ feed_judge(const struct feed *f, const struct store_page *page)
 static void
 feed_rewind(struct feed *f, const struct store_page *page)
 {
+	const struct history_limits *limits = &f->limits;
+	uint64_t		     lives = limits->last_ms > limits->age_ms ? limits->last_ms : limits->age_ms;
+
 	feed_drop_lates(f, true);
 	append_forget_stored(f);
 	feed_move(f, page->tip);
-	if (!is_start(page->tip) || !feed_is_over_age(f, page))
+	if (!is_start(page->tip) || !feed_is_over_age(f, page, lives))
 		feed_announce(f);
 }
 

@@ -105,6 +105,7 @@ history_new(struct loop *loop, struct pubsub *ps, struct store *store, const str
 	list_init(&h->reads);
 	list_init(&h->appends);
 	list_init(&h->pages);
+	list_init(&h->marks);
 	list_init(&h->transactions);
 	store->user = &history_store_user;
 	store->arg = h;
@@ -145,6 +146,7 @@ history_free(struct history *h)
 	list_each(link, &h->appends)
 		append_free(list_entry(link, struct append, in_history));
 	page_end_all(h);
+	mark_end_all(h);
 	transaction_end_all(h);
 	map_done(&h->feeds);
 	free(h);

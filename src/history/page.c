@@ -36,7 +36,7 @@ page_show(history_page_fn *fn, void *arg, const struct store_page *page, unsigne
 	autofree struct history_message *messages = xcalloc(n + 1, sizeof(*messages));
 	autofree struct id_text *ids = xcalloc(n + 1, sizeof(*ids));
 	struct history_page out = {
-		.messages = messages, .n = n, .more = page->more || skip > 0, .recovered = recovered
+		.messages = messages, .n = n, .more = page->more || skip > 0, .recovered = recovered, .mark = page->mark
 	};
 
 	for (unsigned i = 0; i < n; i++)

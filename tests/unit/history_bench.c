@@ -20,8 +20,12 @@ struct asked {
 	bool		   executed;
 	store_page_fn	  *on_page;
 	store_appended_fn *on_appended;
+	store_marked_fn	  *on_marked;
 	void		  *arg;
 	struct store_read  read;
+	char		   mark[32];	/* of the reader */
+	bool		   has_after;
+	struct position	   after;
 	uint64_t	   tag;
 	unsigned	   number;	/* that was appended */
 	struct store_page  page;
@@ -68,6 +72,26 @@ fake_append(struct store *s, const struct store_append *a, store_appended_fn *fn
 	asked->on_appended = fn;
 	asked->arg = arg;
 	asked->tag = a->tag;
+	asked->has_after = a->after != NULL;
+	if (a->after != NULL)
+		asked->after = *a->after;
+	list_append(&world.asked, &asked->in_bench);
+	world.n_asked++;
+	return 0;
+}
+
+/* Whatever is marked is kept. */
+static int
+fake_mark(struct store *s, const struct store_mark *m, store_marked_fn *fn, void *arg)
+{
+	struct asked *asked;
+
+	if (world.store_down)
+		return -ENOTCONN;
+	asked = xcalloc(1, sizeof(*asked));
+	asked->on_marked = fn;
+	asked->arg = arg;
+	asked->executed = true;
 	list_append(&world.asked, &asked->in_bench);
 	world.n_asked++;
 	return 0;
@@ -85,6 +109,8 @@ fake_read(struct store *s, const struct store_read *r, store_page_fn *fn, void *
 	asked->on_page = fn;
 	asked->arg = arg;
 	asked->read = *r;
+	if (r->reader.n > 0)
+		snprintf(asked->mark, sizeof(asked->mark), "mark of %.*s", SLICE_ARG(r->reader));
 	/* Of other topics there is nothing. */
 	asked->executed = !slice_eq(r->topic, WORLD_TOPIC);
 	list_append(&world.asked, &asked->in_bench);
@@ -104,7 +130,7 @@ fake_store_free(struct store *s)
 }
 
 static const struct store_ops fake_store = {
-	.name = "fake", .append = fake_append, .read = fake_read, .free = fake_store_free,
+	.name = "fake", .append = fake_append, .read = fake_read, .mark = fake_mark, .free = fake_store_free,
 };
 
 static void
@@ -170,7 +196,7 @@ world_execute(void)
 		a->executed = true;
 		if (a->on_page != NULL) {
 			execute_read(a);
-		} else {
+		} else if (!a->has_after || position_compare(a->after, place(world.tip)) == 0) {
 			a->number = world.next;
 			append(a->tag);
 		}
@@ -196,6 +222,8 @@ answer_page(const struct asked *a)
 		};
 	}
 	page.entries = entries;
+	if (a->mark[0] != '\0')
+		page.mark = slice_str(a->mark);
 	a->on_page(a->arg, 0, &page);
 	free(texts);
 }
@@ -207,6 +235,10 @@ answer(struct asked *a, int error)
 		a->on_page(a->arg, error, NULL);
 	else if (a->on_page != NULL)
 		answer_page(a);
+	else if (a->on_marked != NULL)
+		a->on_marked(a->arg, error);
+	else if (error == 0 && a->has_after && a->number == 0)
+		a->on_appended(a->arg, -ESTALE, place(0), 0, 0);
 	else if (error < 0)
 		a->on_appended(a->arg, error, place(0), 0, 0);
 	else
@@ -482,6 +514,7 @@ on_history(void *arg, const struct history_page *page)
 	l->recovered = page->recovered;
 	l->more = page->more;
 	l->n_page = page->n;
+	snprintf(l->mark, sizeof(l->mark), "%.*s", SLICE_ARG(page->mark));
 	for (unsigned i = 0; i < page->n; i++)
 		hearer_note(l, number_in(page->messages[i].payload));
 	l->catchup = NULL;
@@ -493,10 +526,14 @@ void
 hearer_catch_up(struct hearer *l, unsigned n, unsigned newest)
 {
 	char	     id[UUID_LEN + 1];
+	char	     reader[32] = "";
 	struct slice last = n > 0 ? slice_str(uuid_from_position(place(n), tail_of(n, world.salt), id)) : (struct slice){ 0 };
 
 	l->feed = feed_open(world.history, WORLD_TOPIC, &limits);
-	l->catchup = history_catch_up(l->feed, last, STORE_MAX_PAGE, newest, SLICE(""), on_history, l);
+	if (l->reader != NULL)
+		snprintf(reader, sizeof(reader), "%s", l->reader);
+	l->catchup = history_catch_up(l->feed, last, STORE_MAX_PAGE, newest, slice_str(reader), on_history, l);
+	memset(reader, 'x', sizeof(reader));
 }
 
 void

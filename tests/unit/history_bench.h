@@ -44,6 +44,8 @@ struct hearer {
 	int		  error;
 	unsigned	  n_page;	/* messages of the page */
 	unsigned	  intercepted;
+	const char	 *reader;	/* who asks for the page; NULL = nobody */
+	char		  mark[32];	/* of the page; "" = none */
 };
 
 extern struct world world;

@@ -115,6 +115,32 @@ START_TEST(malformed_ids)
 }
 END_TEST
 
+/* The reader's mark comes with the page, whether it is the first that was read (0), or another: the id is not known (1); a
+ * message came meanwhile that could not be kept (2). Nobody has none (3). */
+START_TEST(mark_of_the_reader)
+{
+	struct hearer *old = hearer_new(), *l = hearer_new();
+
+	world_limits((struct history_limits){ .max = WORLD_MAX }, 1);
+	world_append(5);
+	hearer_join(old);
+	world_answer_all();
+	if (_i == 1)
+		world_trim(4);
+	l->reader = _i < 3 ? "u7" : NULL;
+	hearer_catch_up(l, 2, 10);
+	world_execute();
+	if (_i == 2)
+		world_append(1);
+	world_bus_all();
+	world_answer_all();
+	ck_assert_uint_eq(l->n_page, _i == 1 ? 2 : _i == 2 ? 4 : 3);
+	ck_assert_str_eq(l->mark, _i < 3 ? "mark of u7" : "");
+	hearer_free(old);
+	hearer_free(l);
+}
+END_TEST
+
 /* Message 6 comes before (0), during (1, 2: the page has it or not) or after (3) the read. */
 START_TEST(a_message_comes_meanwhile)
 {
@@ -496,6 +522,7 @@ catchup_suite(void)
 	tcase_add_test(t, more_than_a_page);
 	tcase_add_loop_test(t, last_seen_is_not_known, 0, 3);
 	tcase_add_loop_test(t, malformed_ids, 0, 4);
+	tcase_add_loop_test(t, mark_of_the_reader, 0, 4);
 	tcase_add_loop_test(t, a_message_comes_meanwhile, 0, 4);
 	tcase_add_loop_test(t, the_page_is_ahead, 0, 3);
 	tcase_add_test(t, one_that_is_late_goes);

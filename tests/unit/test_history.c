@@ -109,6 +109,81 @@ START_TEST(to_the_sender)
 }
 END_TEST
 
+/* Said behind the tip, and then behind one that is the tip no more: nothing was stored, so nobody is left out of anything. */
+START_TEST(said_too_late)
+{
+	const struct position tip = { .ms = 20 };
+	struct hearer	     *a = hearer_new(), *b = hearer_new();
+	struct said	      said[2] = { { 0 } };
+
+	world_append(2);
+	hearer_join(a);
+	hearer_join(b);
+	world_answer_all();
+	for (unsigned i = 0; i < 2; i++)
+		ck_assert_int_eq(history_say(a->feed, &(struct history_words){
+			.event = SLICE("m"), .payload = SLICE("{}"), .except = &a->sub, .after = &tip,
+		}, on_said, &said[i]), 0);
+	world_answer_all();
+	ck_assert_int_eq(said[0].error, 0);
+	ck_assert_int_eq(said[1].error, -ESTALE);
+	ck_assert_uint_eq(said[0].n + said[1].n, 2);
+	ck_assert_str_eq(said[1].id, "");
+	world_bus_all();
+	ck_assert(nothing_is_under_way());
+	world_append(1);
+	world_bus_all();
+	hearer_got(a, "4");
+	hearer_got(b, "3 4");
+	ck_assert_uint_eq(world.next, 5);
+	hearer_free(a);
+	hearer_free(b);
+}
+END_TEST
+
+static void
+on_marked(void *arg, int error)
+{
+	struct said *s = arg;
+
+	s->n++;
+	s->error = error;
+}
+
+static int
+mark(const char *id, struct said *said)
+{
+	return history_mark(world.history, WORLD_TOPIC, &limits, SLICE("u"), slice_str(id), on_marked, said);
+}
+
+#define AN_ID "00000000-000a-7000-8000-040000000005"
+
+START_TEST(marks_and_errors)
+{
+	struct said said = { 0 };
+
+	ck_assert_int_eq(mark(AN_ID, &said), 0);
+	ck_assert_uint_eq(said.n, 0);
+	world_store_lost();
+	ck_assert_uint_eq(said.n, 1);
+	ck_assert_int_eq(said.error, -EHOSTUNREACH);
+	world.store_down = true;
+	ck_assert_int_eq(mark(AN_ID, &said), -ENOTCONN);
+	/* That no such message is kept is known without the store. */
+	ck_assert_int_eq(mark("00000000-000a-1000-8000-040000000005", &said), 0);
+	ck_assert_uint_eq(said.n, 1);
+	turn_after(world.loop, 0);
+	ck_assert_uint_eq(said.n, 2);
+	ck_assert_int_eq(said.error, -ENOENT);
+	world.store_down = false;
+	ck_assert_int_eq(mark(AN_ID, &said), 0);
+	ck_assert_int_eq(mark("", &said), 0);
+	world_limits(limits, 100);
+	turn_after(world.loop, 0);
+	ck_assert_uint_eq(said.n, 2);
+}
+END_TEST
+
 /* The sender goes while its append is under way: before (0) or behind (1) the outcome; the feed stays (2) or not. */
 START_TEST(the_sender_goes)
 {
@@ -289,6 +364,54 @@ START_TEST(in_memory)
 }
 END_TEST
 
+static void
+copy_mark(void *arg, const struct history_page *page)
+{
+	char *mark = arg;
+
+	snprintf(mark, UUID_LEN + 1, "%.*s", SLICE_ARG(page->mark));
+}
+
+static const char *
+mark_of(const char *who)
+{
+	static char	mark_text[UUID_LEN + 1];
+	struct feed    *f = feed_open(history, WORLD_TOPIC, &limits);
+	struct catchup *c = history_catch_up(f, (struct slice){ 0 }, 10, 10, slice_str(who), copy_mark, mark_text);
+
+	memory_turns();
+	catchup_cancel(c);
+	feed_close(f);
+	return mark_text;
+}
+
+START_TEST(marks)
+{
+	struct hearer *a = joined();
+	struct said    said[2] = { { 0 } }, marked = { 0 };
+
+	memory_turns();
+	ck_assert_str_eq(mark_of("u"), "");
+	for (unsigned i = 0; i < 2; i++)
+		say_number(a, i + 1, true, &said[i]);
+	memory_turns();
+	for (unsigned i = 2; i > 0; i--) {
+		ck_assert_int_eq(mark(said[i - 1].id, &marked), 0);
+		memory_turns();
+		ck_assert_int_eq(marked.error, 0);
+		ck_assert_str_eq(mark_of("u"), said[1].id);
+	}
+	ck_assert_int_eq(mark(AN_ID, &marked), 0);
+	memory_turns();
+	ck_assert_int_eq(marked.error, -ENOENT);
+	ck_assert_uint_eq(marked.n, 3);
+	ck_assert_str_eq(mark_of("u"), said[1].id);
+	ck_assert_str_eq(mark_of("v"), "");
+	ck_assert_str_eq(mark_of(""), "");
+	hearer_free(a);
+}
+END_TEST
+
 /* From outside: with a feed, and without one. */
 START_TEST(said_by_nobody)
 {
@@ -434,6 +557,8 @@ history_suite(void)
 	tcase_add_checked_fixture(t, world_start, world_end);
 	tcase_add_loop_test(t, not_to_the_sender, 0, 4);
 	tcase_add_test(t, to_the_sender);
+	tcase_add_test(t, said_too_late);
+	tcase_add_test(t, marks_and_errors);
 	tcase_add_loop_test(t, the_sender_goes, 0, 3);
 	tcase_add_loop_test(t, excepting_ends, 0, 2);
 	tcase_add_test(t, history_ends_meanwhile);
@@ -443,6 +568,7 @@ history_suite(void)
 	t = tcase_create("memory");
 	tcase_add_checked_fixture(t, memory_start, memory_end);
 	tcase_add_test(t, in_memory);
+	tcase_add_test(t, marks);
 	tcase_add_test(t, said_by_nobody);
 	tcase_add_test(t, memory_runs_out);
 	tcase_add_test(t, said_while_it_is_told);

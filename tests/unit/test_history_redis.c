@@ -3,9 +3,11 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "history/history.h"
 #include "net/redis.h"
@@ -34,7 +36,9 @@ struct side {
 	unsigned	 n;
 };
 
-static const struct history_limits limits = { .max = 1000, .age_ms = 3600 * 1000 };
+#define HOUR		(3600 * UINT64_C(1000))
+
+static struct history_limits limits;
 static struct loop *loop;
 static struct side sides[2];
 static struct side *const a = &sides[0], *const b = &sides[1];
@@ -192,6 +196,7 @@ set_up(void)
 {
 	with_redis_start();
 	loop = loop_new();
+	limits = (struct history_limits){ .max = 1000, .age_ms = HOUR };
 	n_said = n_stored = 0;
 	side_begin(a, "n1");
 	side_begin(b, "n2");
@@ -348,6 +353,54 @@ START_TEST(by_hand)
 }
 END_TEST
 
+/* The newest message is over the others' age: it is shown, missed by nobody, and then trimmed, which is no gap. */
+START_TEST(the_newest_lives_longer)
+{
+	uint64_t now = (uint64_t)wall_ms();
+
+	limits.last_ms = 24 * HOUR;
+	n_said = 1;
+	with_redis_do("XADD test:history:{t} %" PRIu64 "-0 event m payload %s", now - 3 * HOUR, "{\"n\":7}");
+	with_redis_do("XADD test:history:{t} %" PRIu64 "-0 event m payload %s", now - 2 * HOUR, "{\"n\":1}");
+	joins(a, NULL);
+	joins(b, NULL);
+	with_redis_turn_until(loop, never, NULL, 2 * CHECK_MS + 100);
+	if (_i == 0) {
+		ck_assert_int_eq(say(a, true), 0);
+	} else {
+		with_redis_do("XADD test:history:{t} MINID %" PRIu64 " * event m payload %s", now - HOUR, "{\"n\":2}");
+		n_said = 2;
+	}
+	ck_assert(with_redis_turn_until(loop, all_have_it, NULL, 2 * CHECK_MS + 200));
+	ck_assert_int_eq(with_redis_int("XLEN test:history:{t}"), 1);
+	ck_assert_int_eq(say(a, true), 0);
+	ck_assert(with_redis_turn_until(loop, all_have_it, NULL, WAIT_MS));
+	got(a, "1 2 3");
+	got(b, "1 2 3");
+}
+END_TEST
+
+/* The newest is deleted by hand: what comes next is heard all the same, once. */
+START_TEST(the_newest_is_deleted)
+{
+	joins(a, NULL);
+	joins(b, NULL);
+	say(a, true);
+	say(a, true);
+	ck_assert(with_redis_turn_until(loop, all_have_it, NULL, WAIT_MS));
+	with_redis_do("EVAL %s 0", "local e = redis.call('XREVRANGE', 'test:history:{t}', '+', '-', 'COUNT', 1) "
+	    "return redis.call('XDEL', 'test:history:{t}', e[1][1])");
+	with_redis_turn_until(loop, never, NULL, 2 * CHECK_MS + 100);
+	got(a, "1 2");
+	say(a, true);
+	say(a, true);
+	ck_assert(with_redis_turn_until(loop, all_have_it, NULL, WAIT_MS));
+	/* Nothing tells that from a stream that lost its end. */
+	got(a, "1 2 0 3 4");
+	got(b, "1 2 0 3 4");
+}
+END_TEST
+
 static bool
 all_were_told(void *arg)
 {
@@ -403,6 +456,8 @@ history_redis_suite(void)
 	tcase_add_test(t, the_bus_breaks);
 	tcase_add_test(t, everything_breaks);
 	tcase_add_test(t, by_hand);
+	tcase_add_loop_test(t, the_newest_lives_longer, 0, 2);
+	tcase_add_test(t, the_newest_is_deleted);
 	tcase_add_loop_test(t, flushed, 0, 2);
 	tcase_add_test(t, redis_dies_and_comes_back_empty);
 	suite_add_tcase(s, t);
