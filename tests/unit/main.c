@@ -23,6 +23,7 @@
 	X(channel_fields) \
 	X(channel_history) \
 	X(channel_presence) \
+	X(channel_transact) \
 	X(classes) \
 	X(clock) \
 	X(cluster) \

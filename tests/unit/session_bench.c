@@ -29,10 +29,17 @@ struct failing_store {
 	struct store   *real;
 	int		error;
 	bool		later;
+	bool		loses;
 };
 
 static struct failing_store *failing;
 int64_t bench_wall;
+
+#define MAX_DOWN	4
+
+uint64_t bench_epoch;
+static const char *down[MAX_DOWN];
+static unsigned n_down;
 
 void
 note(const char *fmt, ...)
@@ -193,6 +200,8 @@ bench_clock(void)
 struct failed {
 	store_appended_fn *appended;
 	store_page_fn	  *page;
+	store_marked_fn	  *marked;	/* of lists, too */
+	store_list_fn	  *list;
 	void		  *arg;
 	int		   error;
 };
@@ -212,7 +221,12 @@ tell_failed_page(void *arg, int error, const struct store_page *page)
 	struct failed f = *(struct failed *)arg;
 
 	free(arg);
-	f.page(f.arg, f.error, NULL);
+	if (f.page != NULL)
+		f.page(f.arg, f.error, NULL);
+	else if (f.list != NULL)
+		f.list(f.arg, f.error, NULL, 0);
+	else
+		f.marked(f.arg, f.error);
 }
 
 static struct failed *
@@ -232,6 +246,9 @@ failing_append(struct store *s, const struct store_append *a, store_appended_fn 
 
 	f->real->user = s->user;
 	f->real->arg = s->arg;
+	if (f->loses)
+		return f->real->ops->append(f->real, a, tell_failed_append,
+		    failed_new(&(struct failed){ .appended = fn, .arg = arg, .error = -EHOSTUNREACH }));
 	if (f->error == 0)
 		return f->real->ops->append(f->real, a, fn, arg);
 	if (!f->later)
@@ -254,6 +271,48 @@ failing_read(struct store *s, const struct store_read *r, store_page_fn *fn, voi
 	    failed_new(&(struct failed){ .page = fn, .arg = arg, .error = f->error }));
 }
 
+/* Whatever else is asked fails as it does: at once, or by way of a read. */
+static int
+failing_fail(const struct failing_store *f, const struct failed *told)
+{
+	const struct store_read nowhere = { .topic = SLICE("nowhere"), .limit = 1, .limits = { .max = 1 } };
+
+	if (!f->later)
+		return f->error;
+	return f->real->ops->read(f->real, &nowhere, tell_failed_page, failed_new(told));
+}
+
+static int
+failing_mark(struct store *s, const struct store_mark *mark, store_marked_fn *fn, void *arg)
+{
+	struct failing_store *f = container_of(s, struct failing_store, store);
+
+	if (f->error == 0)
+		return f->real->ops->mark(f->real, mark, fn, arg);
+	return failing_fail(f, &(struct failed){ .marked = fn, .arg = arg, .error = f->error });
+}
+
+static int
+failing_list(struct store *s, struct slice user, struct slice list, store_list_fn *fn, void *arg)
+{
+	struct failing_store *f = container_of(s, struct failing_store, store);
+
+	if (f->error == 0)
+		return f->real->ops->list(f->real, user, list, fn, arg);
+	return failing_fail(f, &(struct failed){ .list = fn, .arg = arg, .error = f->error });
+}
+
+static int
+failing_enlist(struct store *s, struct slice user, struct slice list, struct slice name, bool listed, store_listed_fn *fn,
+    void *arg)
+{
+	struct failing_store *f = container_of(s, struct failing_store, store);
+
+	if (f->error == 0)
+		return f->real->ops->enlist(f->real, user, list, name, listed, fn, arg);
+	return failing_fail(f, &(struct failed){ .marked = fn, .arg = arg, .error = f->error });
+}
+
 static void
 failing_free(struct store *s)
 {
@@ -267,7 +326,8 @@ static struct store *
 failing_new(struct store *real)
 {
 	static const struct store_ops ops = {
-		.name = "failing", .append = failing_append, .read = failing_read, .free = failing_free,
+		.name = "failing", .append = failing_append, .read = failing_read, .mark = failing_mark,
+		.list = failing_list, .enlist = failing_enlist, .free = failing_free,
 	};
 
 	failing = xcalloc(1, sizeof(*failing));
@@ -284,16 +344,79 @@ bench_store_fails(int error, bool later)
 }
 
 static void
+other_said(void *arg, int error, struct slice id, uint64_t retry_ms)
+{
+}
+
+void
+bench_other_says(const char *topic, const char *event, const char *payload)
+{
+	ck_assert_int_eq(history_say_to(bench.history, slice_str(topic), &(struct history_limits){ .max = 1000 },
+	    slice_str(event), slice_str(payload), other_said, NULL), 0);
+}
+
+static void
+other_listed(void *arg, int error)
+{
+	ck_assert_int_eq(error, 0);
+}
+
+void
+bench_other_lists(const char *user, const char *list, const char *name, bool listed)
+{
+	ck_assert_int_eq(failing->real->ops->enlist(failing->real, slice_str(user), slice_str(list), slice_str(name), listed,
+	    other_listed, NULL), 0);
+	userlists_on_changed(bench.userlists, slice_str(user), slice_str(list));
+}
+
+static struct slice
+peers_self(void *arg, uint64_t *epoch)
+{
+	*epoch = bench_epoch;
+	return SLICE(BENCH_NODE);
+}
+
+static bool
+peers_is_up(void *arg, struct slice node, uint64_t epoch)
+{
+	if (slice_is(node, BENCH_NODE))
+		return epoch != 0 && epoch == bench_epoch;
+	for (unsigned i = 0; i < n_down; i++)
+		if (slice_is(node, down[i]))
+			return false;
+	return epoch != 0;
+}
+
+static const struct session_peers bench_peers = { .self = peers_self, .is_up = peers_is_up };
+
+void
+bench_node_is_down(const char *node)
+{
+	ck_assert_uint_lt(n_down, MAX_DOWN);
+	down[n_down++] = node;
+}
+
+void
+bench_store_loses_answers(bool loses)
+{
+	failing->loses = loses;
+}
+
+static void
 bench_keeps(void)
 {
 	const struct tracker_options presence = {
 		.window_ms = BENCH_WINDOW, .load_ms = 1000, .max_metas = 100, .max_meta = 4096,
 	};
+	struct store *store = failing_new(store_memory_new(bench.loop, 1 << 20, bench_clock));
 
 	bench_wall = INT64_C(1800000000123);
 	session_env_set_tracker(&bench, tracker_new(bench.loop, &bench.pubsub, "n1", &presence, NULL, NULL));
-	bench.history = history_new(bench.loop, &bench.pubsub, failing_new(store_memory_new(bench.loop, 1 << 20, bench_clock)),
-	    &(struct history_options){ .max_held = 1 << 20 });
+	bench.history = history_new(bench.loop, &bench.pubsub, store, &(struct history_options){ .max_held = 1 << 20 });
+	bench.userlists = userlists_new(bench.loop, store, NULL, NULL);
+	bench.peers = &bench_peers;
+	bench_epoch = 1;
+	n_down = 0;
 }
 
 void
@@ -334,6 +457,7 @@ bench_end(void)
 	}
 	bench.tracker = tracker_free(bench.tracker);
 	bench.history = history_free(bench.history);
+	bench.userlists = userlists_free(bench.userlists);
 	session_env_done(&bench);
 	loop_free(loop);
 }

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "history/history.h"
+#include "history/userlists.h"
 #include "net/loop.h"
 #include "net/outq.h"
 #include "presence/tracker.h"
@@ -45,6 +46,16 @@ extern int64_t bench_wall;
 #define BENCH_TIME	"2027-01-15T08:00:00.123Z"
 /* What the store answers from now on: 0, or -errno; at once, or (with `later`) when it is asked to tell. */
 void bench_store_fails(int error, bool later);
+/* What is appended from now on is kept, but its sender is told -EHOSTUNREACH. */
+void bench_store_loses_answers(bool loses);
+/* Another node appends to a topic, which is heard here, too; or changes a user's list, and tells us. */
+void bench_other_says(const char *topic, const char *event, const char *payload);
+void bench_other_lists(const char *user, const char *list, const char *name, bool listed);
+/* We are BENCH_NODE under this epoch, at first 1. */
+#define BENCH_NODE	"n1"
+extern uint64_t bench_epoch;
+/* All other nodes are up, under any epoch, until it is said of one that it is not. */
+void bench_node_is_down(const char *node);
 /* The window in which changes of presence are collected. */
 #define BENCH_WINDOW	50
 
