@@ -238,6 +238,50 @@ START_TEST(a_topic_that_keeps_one)
 }
 END_TEST
 
+/* The stream ended: of age, unless its newest message was to live longer. */
+START_TEST(ended)
+{
+	static const struct {
+		struct history_limits limits;
+		const char	     *got;
+	} rows[] = {
+		{ { .max = 9, .age_ms = 60000 }, "" },
+		{ { .max = 9, .age_ms = 60000, .last_ms = 70000 }, "" },
+		{ { .max = 9, .age_ms = 60000, .last_ms = INT64_MAX }, "R" },
+		{ { .max = 9, .last_ms = 70000 }, "R" },
+	};
+	struct hearer *l;
+
+	world_limits(rows[_i].limits, 1000);
+	l = listens_behind(3);
+	world_flush();
+	turn_after(world.loop, WORLD_CHECK_MS + 100);
+	world_answer_all();
+	hearer_got(l, rows[_i].got);
+	hearer_free(l);
+}
+END_TEST
+
+/* The newest, kept beyond its age, is trimmed by the next, which the bus lost: nothing is missing. */
+START_TEST(after_the_newest_that_lived_longer)
+{
+	struct hearer *l;
+
+	world_limits((struct history_limits){ .max = 9, .age_ms = 60000, .last_ms = INT64_MAX }, 1000);
+	l = listens_behind(3);
+	world_trim(3);
+	turn_after(world.loop, WORLD_CHECK_MS + 100);
+	world_answer_all();
+	world_append(2);
+	world_lose_bus();
+	world_trim(4);
+	turn_after(world.loop, WORLD_CHECK_MS + 100);
+	world_answer_all();
+	hearer_got(l, "4 5");
+	hearer_free(l);
+}
+END_TEST
+
 /* Redis is empty, or went back: said once, and what is new is delivered. */
 START_TEST(emptied)
 {
@@ -426,6 +470,8 @@ feed_suite(void)
 	tcase_add_loop_test(t, trimmed_away, 0, 2);
 	tcase_add_loop_test(t, a_topic_that_was_empty, 3, 6);
 	tcase_add_test(t, a_topic_that_keeps_one);
+	tcase_add_loop_test(t, ended, 0, 4);
+	tcase_add_test(t, after_the_newest_that_lived_longer);
 	tcase_add_loop_test(t, emptied, 0, 3);
 	tcase_add_loop_test(t, an_older_copy, 0, 3);
 	tcase_add_test(t, never_in_the_stream);
