@@ -289,6 +289,19 @@ tracker_meta(const struct presence_member *m, struct slice key)
 	return p != NULL ? presence_meta(p) : (struct slice){ NULL, 0 };
 }
 
+int
+tracker_meta_given(const struct presence_member *m, struct slice key, struct buf *out)
+{
+	const struct presence *p = member_find(m, presence_view_key(&m->topic->view, key));
+
+	if (p == NULL)
+		return -ENOENT;
+	buf_add_char(out, '{');
+	presence_meta_members(presence_meta(p), out);
+	buf_add_char(out, '}');
+	return 0;
+}
+
 unsigned
 tracker_count(const struct tracker *tr, struct slice topic)
 {

@@ -96,6 +96,9 @@ int tracker_untrack(struct presence_member *, struct slice key);
 /* The meta that the member tracks under that key, phx_ref included; p == NULL if none. Borrowed until it changes. */
 struct slice tracker_meta(const struct presence_member *, struct slice key);
 
+/* Adds that meta as it was given, without what the server adds to it. 0, or -ENOENT. */
+int tracker_meta_given(const struct presence_member *, struct slice key, struct buf *out);
+
 /* Keys present in a topic, as clients see it now; 0 where nobody here looks on. */
 unsigned tracker_count(const struct tracker *, struct slice topic);
 /* The same as presence_state's payload. False where nobody here looks on: *out is untouched. */

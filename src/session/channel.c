@@ -79,7 +79,7 @@ channel_trim(struct channel *ch)
 
 	if (ch->phase != CHANNEL_JOINED || x == NULL || x->fail_reason != NULL)
 		return;
-	if (list_empty(&x->pending) && list_empty(&x->timers) && list_empty(&x->refs))
+	if (list_empty(&x->pending) && list_empty(&x->timers) && list_empty(&x->leases) && list_empty(&x->refs))
 		channel_free_extra(ch);
 }
 
@@ -126,6 +126,7 @@ channel_extra(struct channel *ch)
 	x->channel = ch;
 	list_init(&x->pending);
 	list_init(&x->timers);
+	list_init(&x->leases);
 	list_init(&x->refs);
 	ch->extra = x;
 	return x;

@@ -33,6 +33,16 @@ struct channel_timer {
 	int		number;
 };
 
+/* A meta that stands for a while, and the one that stands again after it. The texts lie behind the struct. */
+struct channel_lease {
+	struct list	in_channel;
+	struct timer	timer;
+	struct channel *channel;
+	struct slice	key;
+	struct slice	meta;
+	char		text[];
+};
+
 /* The right to answer later; `channel` becomes NULL when it is over. The tokens lie behind the struct. */
 struct channel_ref {
 	struct list	 in_channel;
@@ -65,6 +75,7 @@ struct channel_extra {
 	struct list	pending;	/* struct pending_message */
 	unsigned	n_pending;
 	struct list	timers;		/* struct channel_timer */
+	struct list	leases;		/* struct channel_lease */
 	struct list	refs;		/* struct channel_ref */
 	struct timer	join_timer;
 	struct channel *channel;

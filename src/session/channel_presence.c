@@ -2,7 +2,9 @@
  * The presence part of <roost/channel.h>: a channel's place in its topic's presences.
  */
 #include <errno.h>
+#include <stdlib.h>
 
+#include "base/mem.h"
 #include "presence/tracker.h"
 #include "session/channel.h"
 
@@ -45,11 +47,85 @@ session_env_set_tracker(struct session_env *env, struct tracker *tracker)
 	tracker_set_news(tracker, channel_on_news);
 }
 
+static void
+lease_free(struct channel_lease *l)
+{
+	timer_stop(&l->timer);
+	list_remove(&l->in_channel);
+	free(l);
+}
+
+/* What stood before it stands again. */
+static void
+lease_fire(struct timer *timer, uint64_t now)
+{
+	struct channel_lease *l = container_of(timer, struct channel_lease, timer);
+	struct channel	     *ch = l->channel;
+
+	tracker_update(ch->member, l->key, l->meta);
+	lease_free(l);
+	channel_trim(ch);
+}
+
+static struct channel_lease *
+lease_find(const struct channel *ch, struct slice key)
+{
+	if (ch->extra == NULL)
+		return NULL;
+	list_each(link, &ch->extra->leases) {
+		struct channel_lease *l = list_entry(link, struct channel_lease, in_channel);
+
+		if (slice_eq(l->key, key))
+			return l;
+	}
+	return NULL;
+}
+
+static struct channel_lease *
+lease_new(struct channel *ch, struct slice key, struct slice meta)
+{
+	struct channel_lease *l = xmalloc(sizeof(*l) + key.n + meta.n);
+
+	*l = (struct channel_lease){
+		.channel = ch, .timer.fire = lease_fire, .key = { l->text, key.n }, .meta = { l->text + key.n, meta.n },
+	};
+	memcpy(l->text, key.p, key.n);
+	memcpy(l->text + key.n, meta.p, meta.n);
+	list_append(&channel_extra(ch)->leases, &l->in_channel);
+	return l;
+}
+
+/* What the class has said since stands for good. */
+static void
+lease_end(struct channel *ch, struct slice key)
+{
+	struct channel_lease *l = lease_find(ch, key);
+
+	if (l != NULL)
+		lease_free(l);
+}
+
+/* They end with their channel; and do not outlive it in what lingers. */
+static void
+leases_end(struct channel *ch, bool lingers)
+{
+	if (ch->extra == NULL)
+		return;
+	list_each(link, &ch->extra->leases) {
+		struct channel_lease *l = list_entry(link, struct channel_lease, in_channel);
+
+		if (lingers)
+			tracker_update(ch->member, l->key, l->meta);
+		lease_free(l);
+	}
+}
+
 void
 channel_presence_end(struct channel *ch, bool lost)
 {
 	struct presence_member *member = ch->member;
 
+	leases_end(ch, lost && ch->leave_grace > 0);
 	ch->member = NULL;
 	if (member != NULL)
 		tracker_leave(member, lost ? ch->leave_grace : 0);
@@ -68,8 +144,8 @@ channel_track(struct channel *ch, struct slice key, struct slice meta)
 	return ch->phase == CHANNEL_JOINED ? tracker_track(channel_member(ch), key, meta) : -EINVAL;
 }
 
-int
-channel_update(struct channel *ch, struct slice key, struct slice meta)
+static int
+channel_replace_meta(struct channel *ch, struct slice key, struct slice meta)
 {
 	if (ch->phase != CHANNEL_JOINED)
 		return -EINVAL;
@@ -77,10 +153,41 @@ channel_update(struct channel *ch, struct slice key, struct slice meta)
 }
 
 int
+channel_update(struct channel *ch, struct slice key, struct slice meta)
+{
+	int r;
+
+	r = channel_replace_meta(ch, key, meta);
+	if (r == 0)
+		lease_end(ch, key);
+	return r;
+}
+
+int
+channel_update_for(struct channel *ch, struct slice key, struct slice meta, uint64_t ms)
+{
+	struct loop	     *loop = ch->session->env->loop;
+	struct channel_lease *l = lease_find(ch, key);
+	autobuf struct buf    before = { 0 };
+	int		      r;
+
+	if (l == NULL && ch->member != NULL)
+		tracker_meta_given(ch->member, key, &before);
+	r = channel_replace_meta(ch, key, meta);
+	if (r < 0)
+		return r;
+	if (l == NULL)
+		l = lease_new(ch, key, buf_slice(&before));
+	loop_timer(loop, &l->timer, loop->now + ms);
+	return 0;
+}
+
+int
 channel_untrack(struct channel *ch, struct slice key)
 {
 	if (ch->phase != CHANNEL_JOINED)
 		return -EINVAL;
+	lease_end(ch, key);
 	return ch->member != NULL ? tracker_untrack(ch->member, key) : 0;
 }
 

@@ -205,6 +205,7 @@ tries_in_join(struct channel *ch, const struct channel_message *m)
 	channel_watch(ch);
 	ck_assert_int_eq(channel_track(ch, SLICE("k"), SLICE("{}")), -EINVAL);
 	ck_assert_int_eq(channel_update(ch, SLICE("k"), SLICE("{}")), -EINVAL);
+	ck_assert_int_eq(channel_update_for(ch, SLICE("k"), SLICE("{}"), 10), -EINVAL);
 	ck_assert_int_eq(channel_untrack(ch, SLICE("k")), -EINVAL);
 	ck_assert_ptr_null(channel_meta(ch, SLICE("k")).p);
 	return CHANNEL_OK;
@@ -215,6 +216,7 @@ tries_in_leave(struct channel *ch, const char *why)
 {
 	ck_assert_int_eq(channel_track(ch, SLICE("k"), SLICE("{}")), -EINVAL);
 	ck_assert_int_eq(channel_update(ch, SLICE("u2"), SLICE("{}")), -EINVAL);
+	ck_assert_int_eq(channel_update_for(ch, SLICE("u2"), SLICE("{}"), 10), -EINVAL);
 	note("leave %u;", channel_presence_count(ch));
 }
 
@@ -357,6 +359,129 @@ START_TEST(news_may_end_a_channel)
 }
 END_TEST
 
+/* Leases. */
+
+#define LEASE		3000
+
+#define UPDATED(n)	"{\"n\":" n ",\"phx_ref\":\"*\",\"phx_ref_prev\":\"*\"}"
+
+/* One diff, for u2, from one meta to another. */
+#define hears_change(a, b, is, was)	(pass(BENCH_WINDOW + 10), client_hears_like(a, DIFF(ONE("u2", is), ONE("u2", was))), \
+    client_hears_nothing(a), client_forgets(b))
+
+/* Is that what the channel tracks under the user's name, but for the server's members? */
+static bool
+stands(const struct channel *ch, const char *meta)
+{
+	autofree char *start = xasprintf("{\"n\":%s,", meta);
+
+	return slice_starts(channel_meta(ch, SLICE("u2")), slice_str(start));
+}
+
+START_TEST(a_meta_on_lease)
+{
+	struct client  *c = client_in(is_present, "u2");
+	struct channel *ch = probe_channel;
+	struct slice	key = SLICE("u2");
+
+	ck_assert_int_eq(channel_update_for(ch, key, SLICE("{\"n\":2}"), LEASE), 0);
+	ck_assert(stands(ch, "2"));
+	pass(LEASE / 2);
+	ck_assert(stands(ch, "2"));
+	/* Said anew; and said otherwise. */
+	ck_assert_int_eq(channel_update_for(ch, key, SLICE("{\"n\":2}"), LEASE), 0);
+	pass(LEASE - 100);
+	ck_assert(stands(ch, "2"));
+	ck_assert_int_eq(channel_update_for(ch, key, SLICE("{\"n\":3}"), LEASE), 0);
+	pass(LEASE - 100);
+	ck_assert(stands(ch, "3"));
+	pass(200);
+	ck_assert(stands(ch, "1"));
+	ck_assert_ptr_null(ch->extra);
+	/* Each key has its own. */
+	ck_assert_int_eq(channel_track(ch, SLICE("k"), SLICE("{ \"k\" : 1 }")), 0);
+	ck_assert_int_eq(channel_update_for(ch, key, SLICE("{\"n\":4}"), 2 * LEASE), 0);
+	ck_assert_int_eq(channel_update_for(ch, SLICE("k"), SLICE("{}"), LEASE), 0);
+	pass(LEASE + 100);
+	ck_assert(slice_starts(channel_meta(ch, SLICE("k")), SLICE("{\"k\":1,\"phx_ref\":")));
+	ck_assert(stands(ch, "4"));
+	pass(LEASE);
+	ck_assert(stands(ch, "1"));
+	client_forgets(c);
+}
+END_TEST
+
+START_TEST(a_lease_is_told_twice)
+{
+	struct client *a = client_in(looks_on, "u1"), *b = client_in(is_present, "u2");
+
+	client_forgets(a);
+	ck_assert_int_eq(channel_update_for(probe_channel, SLICE("u2"), SLICE("{\"n\":2}"), LEASE), 0);
+	hears_change(a, b, UPDATED("2"), META("1"));
+	ck_assert_int_eq(channel_update_for(probe_channel, SLICE("u2"), SLICE("{\"n\":2}"), LEASE), 0);
+	pass(LEASE - 100);
+	client_hears_nothing(a);
+	pass(200);
+	hears_change(a, b, UPDATED("1"), UPDATED("2"));
+	pass(2 * LEASE);
+	client_hears_nothing(a);
+}
+END_TEST
+
+/* What ends a lease before its time; and what is there when that would have come. */
+START_TEST(leases_end)
+{
+	struct client  *c = client_in(is_present, "u2");
+	struct channel *ch = probe_channel;
+	struct slice	key = SLICE("u2");
+
+	ck_assert_int_eq(channel_update_for(ch, key, SLICE("{\"n\":2}"), LEASE), 0);
+	/* The same meta, but for good. */
+	ck_assert_int_eq(channel_update(ch, key, SLICE("{\"n\":2}")), 0);
+	pass(2 * LEASE);
+	ck_assert(stands(ch, "2"));
+	ck_assert_int_eq(channel_update_for(ch, key, SLICE("{\"n\":3}"), LEASE), 0);
+	ck_assert_int_eq(channel_update(ch, key, SLICE("{\"n\":4}")), 0);
+	pass(2 * LEASE);
+	ck_assert(stands(ch, "4"));
+	/* What fails ends nothing. */
+	ck_assert_int_eq(channel_update_for(ch, key, SLICE("{\"n\":5}"), LEASE), 0);
+	ck_assert_int_eq(channel_update(ch, key, SLICE("[]")), -EINVAL);
+	ck_assert_int_eq(channel_update_for(ch, key, SLICE("5"), LEASE), -EINVAL);
+	ck_assert_int_eq(channel_track(ch, key, SLICE("{}")), -EEXIST);
+	ck_assert(stands(ch, "5"));
+	pass(LEASE + 100);
+	ck_assert(stands(ch, "4"));
+	ck_assert_int_eq(channel_update_for(ch, key, SLICE("{\"n\":6}"), LEASE), 0);
+	ck_assert_int_eq(channel_untrack(ch, key), 0);
+	ck_assert_int_eq(channel_track(ch, key, SLICE("{\"n\":7}")), 0);
+	pass(2 * LEASE);
+	ck_assert(stands(ch, "7"));
+	ck_assert_int_eq(channel_update_for(ch, SLICE("none"), SLICE("{}"), LEASE), -ENOENT);
+	ck_assert_int_eq(channel_update_for(ch, key, SLICE("{\"n\":8}"), LEASE), 0);
+	client_gone(c);
+	pass(2 * LEASE);
+}
+END_TEST
+
+/* A connection is lost: what stays of it is what it has said for good. */
+START_TEST(leases_do_not_linger)
+{
+	struct client *a = client_in(looks_on, "u1"), *b = client_in(is_present_for_long, "u2");
+
+	client_forgets(a);
+	ck_assert_int_eq(channel_update_for(probe_channel, SLICE("u2"), SLICE("{\"n\":2}"), LEASE), 0);
+	hears_change(a, b, UPDATED("2"), META("1"));
+	client_gone(b);
+	hears_change(a, b, UPDATED("1"), UPDATED("2"));
+	b = client_in(is_present_for_long, "u2");
+	client_hears_nothing(a);
+	pass(2 * LEASE);
+	client_hears_nothing(a);
+	ck_assert(stands(probe_channel, "1"));
+}
+END_TEST
+
 Suite *
 channel_presence_suite(void)
 {
@@ -376,6 +501,10 @@ channel_presence_suite(void)
 	tcase_add_test(t, presences_are_walked);
 	tcase_add_test(t, a_class_is_told_of_presences);
 	tcase_add_test(t, news_may_end_a_channel);
+	tcase_add_test(t, a_meta_on_lease);
+	tcase_add_test(t, a_lease_is_told_twice);
+	tcase_add_test(t, leases_end);
+	tcase_add_test(t, leases_do_not_linger);
 	suite_add_tcase(s, t);
 	return s;
 }
