@@ -630,7 +630,8 @@ memory_list(struct store *s, struct slice who, struct slice list, store_list_fn 
 }
 
 static int
-memory_enlist(struct store *s, struct slice who, struct slice list, struct slice name, bool listed, store_listed_fn *fn, void *arg)
+memory_enlist(struct store *s, struct slice who, struct slice list, struct slice name, bool listed,
+    store_listed_fn *fn, void *arg)
 {
 	struct store_memory *m = container_of(s, struct store_memory, store);
 	struct told	    *t = told_new(tell_done, arg, 0);

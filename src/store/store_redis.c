@@ -344,7 +344,8 @@ read_ask(struct asked *a)
 	args[READ_TAIL] = read->check ? number(&tail, read->tail) : SLICE("");
 	args[READ_LAST] = number(&last, read->limits.last_ms);
 	args[READ_USER] = read->reader;
-	return redis_eval(a->store->redis, &store_read_script, on_page, a, keys, read->reader.n > 0 ? 2 : 1, args, READ_ARGS);
+	return redis_eval(a->store->redis, &store_read_script, on_page, a, keys, read->reader.n > 0 ? 2 : 1, args,
+	    READ_ARGS);
 }
 
 static int

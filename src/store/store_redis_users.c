@@ -122,11 +122,14 @@ store_redis_list(struct store *store, struct slice user, struct slice list, stor
 {
 	struct store_redis *s = container_of(store, struct store_redis, store);
 	autobuf struct buf  key = { 0 };
+	struct slice	    argv[2];
 	struct asked	   *a = xmalloc(sizeof(*a));
 
 	*a = (struct asked){ .store = s, .on_list = fn, .arg = arg };
 	list_key(&key, s, user, list);
-	return asked_begin(s, a, redis_command(s->redis, on_list, a, (struct slice[]){ SLICE("SMEMBERS"), buf_slice(&key) }, 2));
+	argv[0] = SLICE("SMEMBERS");
+	argv[1] = buf_slice(&key);
+	return asked_begin(s, a, redis_command(s->redis, on_list, a, argv, 2));
 }
 
 static void
