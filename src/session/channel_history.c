@@ -233,3 +233,43 @@ channel_load(struct channel *ch, bool forward, struct slice id, unsigned limit,
 		page_loaded(a, &(struct history_page){ .error = r });
 	return 0;
 }
+
+/* Marks. */
+
+static void
+mark_told(void *arg, int error)
+{
+	struct asked	   *a = arg;
+	struct channel_ref *ref = a->ref;
+	struct channel	   *ch = ref->channel;
+
+	if (ch == NULL || ch->phase != CHANNEL_JOINED) {
+		channel_ref_reply(ref, false, channel_empty());
+	} else {
+		ch->depth++;
+		a->marked(ch, ref, error, slice(a->text, a->n));
+		ch->depth--;
+		channel_settle(ch, 0);
+	}
+	asked_free(a);
+}
+
+int
+channel_mark(struct channel *ch, struct slice id,
+    void (*fn)(struct channel *, struct channel_ref *, int error, struct slice id))
+{
+	struct slice	    user = channel_user(ch);
+	struct channel_ref *ref;
+	struct asked	   *a;
+
+	if (ch->phase != CHANNEL_JOINED || ch->history == NULL || user.n == 0 || id.p == NULL)
+		return -EINVAL;
+	ref = channel_defer(ch);
+	if (ref == NULL)
+		return -EINVAL;
+	a = asked_new(ch, ref, id);
+	a->marked = fn;
+	if (history_mark(history_of(ch), channel_topic(ch), &ch->history->limits, user, id, mark_told, a) < 0)
+		mark_told(a, -EHOSTUNREACH);
+	return 0;
+}

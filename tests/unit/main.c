@@ -83,6 +83,7 @@
 	X(tracker_nodes) \
 	X(units) \
 	X(url) \
+	X(userlists) \
 	X(utf8) \
 	X(uuid) \
 	X(websocket) \
