@@ -12,6 +12,7 @@
 #define STATS(X) \
 	X(connections, gauge, "open client connections") \
 	X(websockets, gauge, "open WebSockets") \
+	X(longpolls, gauge, "open long-poll sessions") \
 	X(channels, gauge, "joined channels") \
 	X(topics, gauge, "topics with a local subscriber") \
 	X(nodes, level, "nodes of the cluster that are up, this one included") \
@@ -40,6 +41,7 @@
 	X(rate_limited_total, counter, "messages refused by a rate limit") \
 	X(protocol_errors_total, counter, "connections closed for a protocol error") \
 	X(slow_consumer_total, counter, "connections closed for reading too slowly") \
+	X(longpolls_forwarded_total, counter, "requests of long-poll clients passed on to the node of their session") \
 	X(timeouts_total, counter, "connections closed by a deadline") \
 	X(accept_rests_total, counter, "times accepting paused for want of descriptors") \
 	X(log_dropped_total, counter, "log lines that could not be written") \

@@ -98,7 +98,7 @@ http_conn_linger(struct http_conn *c)
 static void
 http_conn_answer(struct http_conn *c, unsigned status, const char *extra, const char *type, struct slice body)
 {
-	bool		   keep_alive = c->keep_alive && status < 400;
+	bool		   keep_alive = c->keep_alive && status < 400 && !c->server->closing;
 	autobuf struct buf out = { 0 };
 
 	c->on_abort = NULL;

@@ -43,6 +43,7 @@ struct http_server {
 	int			       (*on_head)(struct http_conn *, const struct http_request *,
 					    struct http_refusal *how, void *arg);
 	void				*arg;
+	bool				 closing;	/* each answer is the last of its connection: the next one goes elsewhere */
 	struct list			 conns;		/* those in HTTP now */
 	unsigned			 n_conns;
 };
@@ -68,7 +69,7 @@ void *http_conn_owner(const struct http_conn *);
 void http_conn_await(struct http_conn *, void (*on_abort)(void *arg), void *arg);
 /*
  * Answers the request under way. `extra`: complete header lines, may be NULL; `type` NULL = no body. Status
- * >= 400 closes the connection behind the answer (after a linger); else keep-alive as the client asked.
+ * >= 400, or server->closing, closes the connection behind the answer (after a linger); else keep-alive as the client asked.
  */
 void http_respond(struct http_conn *, unsigned status, const char *extra, const char *type, struct slice body);
 /*

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "server/longpoll_relay.h"
 #include "server/systemd.h"
 
 #define DRAIN_TICK_MS	100
@@ -22,31 +23,55 @@ drain_target(const struct drain *d, uint64_t now)
 	return part > d->closed ? part : d->closed + 1;
 }
 
+/* Clients that are there; with `all`, those too that were told to go. */
+static unsigned
+drain_left(const struct drain *d, bool all)
+{
+	const struct endpoint *e = d->endpoint;
+
+	return (all ? e->websockets->n_all : e->websockets->n) + e->longpolls->n;
+}
+
+/* So many, of each kind its share. Returns how many went. */
+static unsigned
+drain_close(struct drain *d, uint64_t n)
+{
+	static const char why[] = "draining";
+	struct endpoint	 *e = d->endpoint;
+	unsigned	  left = drain_left(d, false), share = 0;
+
+	if (left > 0)
+		share = (unsigned)(n * e->longpolls->n / left);
+	share = longpolls_close_some(e->longpolls, share, WS_RESTART, why);
+	return share + websockets_close_some(e->websockets, (unsigned)n - share, WS_RESTART, why);
+}
+
 static void
 drain_evict(struct drain *d, uint64_t now)
 {
-	struct websockets *set = d->endpoint->websockets;
-
 	if (d->evicting == 0) {
 		d->evicting = now;
-		d->total = set->n;
+		d->total = drain_left(d, false);
 		endpoint_close_doors(d->endpoint, false);
-		log_info("draining: %u clients to go", set->n);
+		/* Whoever polls here for another node's session may as well do so elsewhere. */
+		d->endpoint->http.closing = true;
+		longpoll_relay_release(d->endpoint->relay);
+		log_info("draining: %llu clients to go", (unsigned long long)d->total);
 	}
-	d->closed += websockets_close_some(set, (unsigned)(drain_target(d, now) - d->closed), WS_RESTART, "draining");
+	d->closed += drain_close(d, drain_target(d, now) - d->closed);
 }
 
 static void
 drain_tick(struct timer *t, uint64_t now)
 {
-	struct drain	  *d = container_of(t, struct drain, timer);
-	struct websockets *set = d->endpoint->websockets;
-	uint64_t	   end = d->began + d->options.time_ms + d->options.close_ms;
+	struct drain *d = container_of(t, struct drain, timer);
+	uint64_t      end = d->began + d->options.time_ms + d->options.close_ms;
 
 	if (now >= d->began + d->options.delay_ms)
 		drain_evict(d, now);
-	if (now >= end || (d->evicting != 0 && set->n_all == 0)) {
-		log_info("drained: %u clients are left", set->n_all);
+	if (now >= end || (d->evicting != 0 && drain_left(d, true) == 0)) {
+		log_info("drained: %u clients are left", drain_left(d, true));
+		longpoll_relay_release(d->endpoint->relay);
 		loop_stop(d->endpoint->loop);
 		return;
 	}

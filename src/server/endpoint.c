@@ -3,7 +3,6 @@
  */
 #include "server/endpoint.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,6 +13,7 @@
 #include "net/url.h"
 
 #define DEV_TOKEN_SECONDS	(12 * 3600)
+#define LONGPOLL_PATH		"/socket/longpoll"
 #define MAX_IGNORED		(1024 * 1024)	/* bytes of a body that nobody wants */
 
 static const char welcome[] =
@@ -61,21 +61,6 @@ endpoint_client(const struct endpoint *e, const struct http_conn *conn, const st
 			break;
 	}
 	return client;
-}
-
-void
-endpoint_refuse(struct http_conn *conn, const struct http_request *req, const struct addr *client, unsigned status,
-    const char *extra, const char *fmt, ...)
-{
-	char	peer[ADDR_LEN], why[256];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, sizeof(why), fmt, ap);
-	va_end(ap);
-	/* Without the query: it may hold a token. */
-	log_peer(LOG_INFO_, addr_text(client, peer), "refused %u %.*s: %s", status, SLICE_ARG(req->path), why);
-	http_respond(conn, status, extra, NULL, slice("", 0));
 }
 
 static void
@@ -193,10 +178,15 @@ endpoint_demo(struct endpoint *e, struct http_conn *conn, const struct http_requ
 }
 
 static bool
-endpoint_socket(struct endpoint *e, struct http_conn *conn, const struct http_request *req, const struct door *d)
+endpoint_socket(struct endpoint *e, struct http_conn *conn, const struct http_request *req, struct slice body,
+    const struct door *d)
 {
 	const char *echo = e->options.echo_path;
 
+	if (url_path_is(req->path, LONGPOLL_PATH)) {
+		endpoint_longpoll(e, conn, req, body);
+		return true;
+	}
 	if (url_path_is(req->path, "/socket/websocket")) {
 		endpoint_upgrade(e, conn, req, false);
 		return true;
@@ -219,7 +209,7 @@ endpoint_handle(struct http_conn *conn, const struct http_request *req, struct s
 	}
 	if ((d->admin || e->options.dev) && endpoint_admin(e, conn, req, body))
 		return;
-	if (!d->admin && endpoint_socket(e, conn, req, d))
+	if (!d->admin && endpoint_socket(e, conn, req, body, d))
 		return;
 	if (!d->admin && e->options.dev && endpoint_demo(e, conn, req))
 		return;
@@ -229,16 +219,22 @@ endpoint_handle(struct http_conn *conn, const struct http_request *req, struct s
 		respond_text(conn, 404, "not found\n");
 }
 
-/* Nothing but the API takes a body, or anything but GET and HEAD. */
+/* Nothing but the API and long poll takes a body, or anything but GET and HEAD. */
 static int
 endpoint_on_head(struct http_conn *conn, const struct http_request *req, struct http_refusal *how, void *arg)
 {
-	struct endpoint *e = arg;
-	bool		 get = slice_is(req->method, "GET"), head = slice_is(req->method, "HEAD");
-	bool		 socket = url_path_is(req->path, "/socket/websocket");
+	struct endpoint	  *e = arg;
+	const struct door *d = http_conn_owner(conn);
+	bool		   get = slice_is(req->method, "GET"), head = slice_is(req->method, "HEAD");
+	bool		   socket = url_path_is(req->path, "/socket/websocket");
 
 	if (endpoint_is_call(e, conn, req))
 		return api_on_head(e->api, conn, req, how);
+	if (!d->admin && url_path_is(req->path, LONGPOLL_PATH)) {
+		how->type = "text/plain";
+		how->body = "";
+		return endpoint_longpoll_refusal(e, req);
+	}
 	if (req->content_length > MAX_IGNORED)
 		return 413;
 	if (get || (head && !socket))
@@ -248,9 +244,10 @@ endpoint_on_head(struct http_conn *conn, const struct http_request *req, struct 
 }
 
 void
-endpoint_init(struct endpoint *e, struct loop *loop, struct websockets *websockets)
+endpoint_init(struct endpoint *e, struct loop *loop, struct websockets *websockets, struct longpolls *longpolls,
+    struct longpoll_relay *relay)
 {
-	*e = (struct endpoint){ .loop = loop, .websockets = websockets };
+	*e = (struct endpoint){ .loop = loop, .websockets = websockets, .longpolls = longpolls, .relay = relay };
 	list_init(&e->doors);
 	http_server_init(&e->http, loop, endpoint_handle, e);
 	e->http.on_head = endpoint_on_head;

@@ -12,9 +12,11 @@
 #include "server/door.h"
 #include "server/origin.h"
 #include "server/pages.h"
+#include "transport/longpoll.h"
 #include "transport/websocket.h"
 
 struct endpoint;
+struct longpoll_relay;
 
 /* What a reload replaces as a whole. Everything is borrowed from the node. */
 struct endpoint_options {
@@ -40,6 +42,8 @@ struct endpoint {
 	struct loop		*loop;
 	struct http_server	 http;
 	struct websockets	*websockets;
+	struct longpolls	*longpolls;
+	struct longpoll_relay	*relay;		/* of long polls; borrowed */
 	struct endpoint_options	 options;
 	struct api		*api;		/* borrowed; NULL = none */
 	struct identity		*anonymous;
@@ -56,7 +60,8 @@ struct endpoint {
 	void			*arg;
 };
 
-void endpoint_init(struct endpoint *, struct loop *, struct websockets *);
+/* Borrows all. */
+void endpoint_init(struct endpoint *, struct loop *, struct websockets *, struct longpolls *, struct longpoll_relay *);
 /* Closes the doors and everyone who is still in HTTP. */
 void endpoint_done(struct endpoint *);
 /* Takes a bound descriptor (listener_bind()). */
@@ -66,11 +71,10 @@ void endpoint_close_doors(struct endpoint *, bool all);
 
 /* The client's address: X-Forwarded-For's where the peer is a trusted proxy. */
 struct addr endpoint_client(const struct endpoint *, const struct http_conn *, const struct http_request *);
-/* Refuses with an empty body, and logs why. */
-void endpoint_refuse(struct http_conn *, const struct http_request *, const struct addr *client, unsigned status, const char *extra,
-    const char *fmt, ...) __attribute__((format(printf, 6, 7)));
-
 /* upgrade.c: a request for /socket/websocket, or for the echo path. */
 void endpoint_upgrade(struct endpoint *, struct http_conn *, const struct http_request *, bool echo);
+/* longpoll_http.c: a request for /socket/longpoll; and by its head, the status that refuses it, or 0. */
+void endpoint_longpoll(struct endpoint *, struct http_conn *, const struct http_request *, struct slice body);
+int endpoint_longpoll_refusal(const struct endpoint *, const struct http_request *);
 
 #endif

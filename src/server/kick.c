@@ -49,9 +49,9 @@ kick_expire(struct timer *t, uint64_t now)
 }
 
 void
-kicks_init(struct kicks *ks, struct loop *loop, struct websockets *websockets)
+kicks_init(struct kicks *ks, struct loop *loop, struct websockets *websockets, struct longpolls *longpolls)
 {
-	*ks = (struct kicks){ .loop = loop, .websockets = websockets };
+	*ks = (struct kicks){ .loop = loop, .websockets = websockets, .longpolls = longpolls };
 	list_init(&ks->asked);
 }
 
@@ -65,7 +65,10 @@ kicks_done(struct kicks *ks)
 static unsigned
 kick_here(struct kicks *ks, struct slice user)
 {
-	return websockets_close_user(ks->websockets, user, WS_AWAY, "disconnected by the operator");
+	static const char why[] = "disconnected by the operator";
+
+	return websockets_close_user(ks->websockets, user, WS_AWAY, why) +
+	    longpolls_close_user(ks->longpolls, user, WS_AWAY, why);
 }
 
 static int

@@ -8,6 +8,7 @@
 #define SERVER_KICK_H
 
 #include "cluster/cluster.h"
+#include "transport/longpoll.h"
 #include "transport/websocket.h"
 
 #define KICK_MS	1000	/* so long the answers are waited for */
@@ -16,6 +17,7 @@ struct kicks {
 	struct loop		*loop;
 	struct cluster		*cluster;	/* borrowed, set by the owner; NULL = a node alone */
 	struct websockets	*websockets;
+	struct longpolls	*longpolls;
 	struct list		 asked;		/* struct kick: ours that are not answered yet */
 };
 
@@ -23,7 +25,7 @@ struct kicks {
 typedef void kick_fn(void *arg, unsigned disconnected, unsigned silent);
 
 /* Borrows all. */
-void kicks_init(struct kicks *, struct loop *, struct websockets *);
+void kicks_init(struct kicks *, struct loop *, struct websockets *, struct longpolls *);
 /* Nobody is told any more. */
 void kicks_done(struct kicks *);
 /*

@@ -25,6 +25,7 @@
 #include "server/drain.h"
 #include "server/endpoint.h"
 #include "server/kick.h"
+#include "server/longpoll_relay.h"
 #include "server/master.h"
 #include "server/parts.h"
 #include "server/watch.h"
@@ -42,6 +43,8 @@ struct node {
 	struct session_env	 env;
 	struct backplane	 backplane;
 	struct websockets	 websockets;
+	struct longpolls	 longpolls;
+	struct longpoll_relay	 relay;
 	struct kicks		 kicks;
 	struct api		 api;
 	struct endpoint		 endpoint;
@@ -209,6 +212,9 @@ node_configure(struct node *n, uint64_t connections)
 		.max_queue = c->max_queue, .stall_ms = c->stall_ms, .idle_ms = c->idle_ms,
 		.ping_ms = c->ping_interval_ms, .pong_ms = c->pong_timeout_ms, .close_ms = c->close_ms,
 	};
+	n->longpolls.options = (struct longpoll_options){
+		.window_ms = c->longpoll_window_ms, .max_queue = c->max_queue, .max_message = c->max_message,
+	};
 	n->endpoint.http.options = (struct http_server_options){
 		.limits = { .head = c->http_max_head, .target = c->http_max_target, .fields = (unsigned)c->http_max_fields,
 			.body = HTTP_MAX_BODY },
@@ -289,9 +295,10 @@ node_reload(struct node *n)
 static void
 node_stop(struct node *n)
 {
-	log_info("stopping with %u clients", n->websockets.n);
+	log_info("stopping with %u clients", n->websockets.n + n->longpolls.n);
 	/* Whoever can still hear us learns that we are coming back. */
 	websockets_close_some(&n->websockets, UINT32_MAX, WS_RESTART, "stopping");
+	longpolls_close_some(&n->longpolls, UINT32_MAX, WS_RESTART, "stopping");
 	loop_stop(n->loop);
 }
 
@@ -412,9 +419,11 @@ node_build(struct node *n, const struct config *c, const struct node_sockets *so
 	n->deflate = deflate_new((int)c->compression_level);
 	node_address(sockets, n->listen);
 	websockets_init(&n->websockets, &n->env, n->deflate);
-	kicks_init(&n->kicks, n->loop, &n->websockets);
+	longpolls_init(&n->longpolls, &n->env, slice_str(n->name));
+	longpoll_relay_init(&n->relay, n->loop, &n->longpolls);
+	kicks_init(&n->kicks, n->loop, &n->websockets, &n->longpolls);
 	api_init(&n->api, n->loop, &n->env, &n->backplane, &n->kicks, n->name, n->listen);
-	endpoint_init(&n->endpoint, n->loop, &n->websockets);
+	endpoint_init(&n->endpoint, n->loop, &n->websockets, &n->longpolls, &n->relay);
 	n->endpoint.api = &n->api;
 	n->endpoint.metrics = node_metrics;
 	n->endpoint.fault = node_fault;
@@ -427,6 +436,8 @@ node_build(struct node *n, const struct config *c, const struct node_sockets *so
 		return false;
 	}
 	n->kicks.cluster = n->backplane.cluster;
+	if (n->backplane.redis != NULL)
+		longpoll_relay_join(&n->relay, n->backplane.redis, cluster_prefix(n->backplane.cluster));
 	n->env.verify = node_verify;
 	n->env.arg = n;
 	if (node_catch_signals(n))
@@ -468,8 +479,10 @@ node_free(struct node *n)
 		drain_done(&n->drain);
 		endpoint_close_doors(&n->endpoint, true);
 		websockets_done(&n->websockets);
+		longpolls_done(&n->longpolls);
 		endpoint_done(&n->endpoint);
 		loop_end_turn(n->loop);
+		longpoll_relay_done(&n->relay);
 		backplane_done(&n->backplane);
 		kicks_done(&n->kicks);
 		api_done(&n->api);

@@ -5,87 +5,31 @@
 #include <errno.h>
 
 #include "base/b64.h"
-#include "base/clock.h"
-#include "base/stats.h"
 #include "net/url.h"
-#include "server/endpoint.h"
+#include "server/entry.h"
 
 #define TOKEN_PREFIX	"base64url.bearer.phx."
 
 /* One upgrade on its way: what was found out so far. */
 struct upgrade {
-	struct endpoint		  *endpoint;
-	struct http_conn	  *conn;
-	const struct http_request *req;
-	struct addr		   client;
-	bool			   echo;
-	struct slice		   key;
-	const struct codec	  *codec;
-	bool			   phoenix;	/* the subprotocol was offered */
-	struct buf		   token;
-	bool			   has_token;
-	struct identity		  *who;
+	struct entry	entry;
+	struct slice	key;
+	bool		phoenix;	/* the subprotocol was offered */
 };
 
-#define upgrade_refuse(u, status, extra, ...) \
-	(endpoint_refuse((u)->conn, (u)->req, &(u)->client, status, extra, __VA_ARGS__), false)
+#define upgrade_refuse(u, ...) entry_refuse(&(u)->entry, __VA_ARGS__)
 
-static bool
-upgrade_check_room(struct upgrade *u)
+/* Browsers do not see it, so there is nothing to say. */
+static void
+upgrade_answer_refusal(struct entry *en, unsigned status, const char *extra)
 {
-	if (!u->endpoint->draining && !u->endpoint->crowded)
-		return true;
-	stats->refused_total++;
-	return upgrade_refuse(u, 503, "Retry-After: 1\r\n", u->endpoint->draining ? "draining" : "memory is short");
-}
-
-static bool
-upgrade_check_origin(struct upgrade *u)
-{
-	const struct endpoint_options *o = &u->endpoint->options;
-	bool			       twice = false;
-	struct slice		       origin = http_field(u->req, "origin", &twice);
-
-	if (origin.p == NULL)
-		return !o->require_origin || upgrade_refuse(u, 403, NULL, "no origin");
-	if (o->origins == NULL)
-		return true;
-	if (twice || !origins_allow(o->origins, origin, u->req->host))
-		return upgrade_refuse(u, 403, NULL, "origin \"%.*s\" is not allowed", SLICE_ARG(origin));
-	return true;
-}
-
-/* "vsn[]=2.0.0" is a list, as Phoenix reads parameters, and no list is a version. */
-static bool
-query_lists_versions(struct slice query)
-{
-	autobuf struct buf name = { 0 }, value = { 0 };
-	size_t		   at = 0;
-
-	while (url_next_param(query, &at, &name, &value) == 1)
-		if (slice_starts(buf_slice(&name), SLICE("vsn[")))
-			return true;
-	return false;
-}
-
-static bool
-upgrade_check_version(struct upgrade *u)
-{
-	autobuf struct buf vsn = { 0 };
-	int		   r = url_param(u->req->query, "vsn", &vsn);
-
-	if (r < 0)
-		return upgrade_refuse(u, 400, NULL, "parameters are not UTF-8");
-	if (r == 0 && query_lists_versions(u->req->query))
-		return upgrade_refuse(u, 403, NULL, "vsn is a list");
-	u->codec = codec_for_vsn(r == 0 ? slice(NULL, 0) : buf_slice(&vsn));
-	return u->codec != NULL || upgrade_refuse(u, 403, NULL, "vsn \"%.*s\" is not supported", SLICE_ARG(buf_slice(&vsn)));
+	http_respond(en->conn, status, extra, NULL, slice("", 0));
 }
 
 static bool
 upgrade_check_handshake(struct upgrade *u)
 {
-	int r = ws_check_upgrade(u->req, &u->key);
+	int r = ws_check_upgrade(u->entry.req, &u->key);
 
 	if (r == -426)
 		return upgrade_refuse(u, 426, "Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n", "WebSocket version");
@@ -96,12 +40,13 @@ upgrade_check_handshake(struct upgrade *u)
 static bool
 upgrade_check_protocols(struct upgrade *u)
 {
+	struct buf  *out = &u->entry.token;
 	struct slice offered, token = { 0 };
 	unsigned     tokens = 0, others = 0;
 	size_t	     at = 0;
 	ssize_t	     n;
 
-	while (http_next_token(u->req, "sec-websocket-protocol", &at, &offered)) {
+	while (http_next_token(u->entry.req, "sec-websocket-protocol", &at, &offered)) {
 		if (slice_starts(offered, SLICE(TOKEN_PREFIX))) {
 			token = slice_from(offered, sizeof(TOKEN_PREFIX) - 1);
 			tokens++;
@@ -114,30 +59,11 @@ upgrade_check_protocols(struct upgrade *u)
 		return upgrade_refuse(u, 403, NULL, "no subprotocol of ours was offered");
 	if (tokens != 1)
 		return true;
-	n = b64_decode(B64_EITHER, token, (uint8_t *)buf_room(&u->token, token.n + 3));
+	n = b64_decode(B64_EITHER, token, (uint8_t *)buf_room(out, token.n + 3));
 	if (n < 0)
 		return upgrade_refuse(u, 403, NULL, "token: not base64");
-	u->token.n = (size_t)n;
-	u->has_token = true;
-	return true;
-}
-
-/* The field Authorization, if it is there once and its scheme is Bearer; others are for proxies in front of us. */
-static bool
-upgrade_find_bearer(struct upgrade *u)
-{
-	static const struct slice scheme = { "Bearer", 6 };
-	bool			  twice = false;
-	struct slice		  field = http_field(u->req, "authorization", &twice);
-
-	if (twice || field.n < scheme.n || !slice_eq_nocase(slice(field.p, scheme.n), scheme))
-		return false;
-	field = slice_from(field, scheme.n);
-	if (field.n > 0 && field.p[0] != ' ')
-		return false;
-	while (field.n > 0 && field.p[0] == ' ')
-		field = slice_from(field, 1);
-	buf_add_slice(&u->token, field);
+	out->n = (size_t)n;
+	u->entry.has_token = true;
 	return true;
 }
 
@@ -145,72 +71,40 @@ upgrade_find_bearer(struct upgrade *u)
 static bool
 upgrade_find_token(struct upgrade *u)
 {
-	int r;
+	struct entry *en = &u->entry;
+	int	      r;
 
-	u->has_token = u->has_token || upgrade_find_bearer(u);
-	if (u->has_token)
+	en->has_token = en->has_token || entry_find_bearer(en);
+	if (en->has_token)
 		return true;
-	r = url_param(u->req->query, "token", &u->token);
+	r = url_param(en->req->query, "token", &en->token);
 	if (r < 0)
 		return upgrade_refuse(u, 400, NULL, "parameters are not UTF-8");
-	u->has_token = r == 1 && u->token.n > 0;
+	en->has_token = r == 1 && en->token.n > 0;
 	return true;
 }
 
 static bool
-upgrade_check_token(struct upgrade *u)
+upgrade_check(struct upgrade *u, bool echo)
 {
-	const struct endpoint_options *o = &u->endpoint->options;
-	const char		      *why = "malformed token";
+	struct entry *en = &u->entry;
 
-	if (!upgrade_find_token(u))
+	if (!entry_check_room(en) || !entry_check_origin(en))
 		return false;
-	if (!u->has_token) {
-		if (!o->anonymous)
-			return upgrade_refuse(u, 403, NULL, "token: none");
-		u->who = identity_ref(u->endpoint->anonymous);
-		return true;
+	if (echo) {
+		en->who = identity_ref(en->endpoint->anonymous);
+		return upgrade_check_handshake(u);
 	}
-	if (o->auth != NULL && auth_verify(o->auth, buf_slice(&u->token), wall_ms(), &u->who, &why) == 0)
-		return true;
-	stats->auth_failures_total++;
-	return upgrade_refuse(u, 403, NULL, "token: %s", o->auth == NULL ? "no key is configured" : why);
-}
-
-static bool
-upgrade_enter(struct upgrade *u)
-{
-	struct endpoint *e = u->endpoint;
-	char		 host[ADDR_LEN];
-	struct slice	 address = slice_str(addr_host(&u->client, host));
-
-	if (!census_enter(&e->addresses, address, e->options.max_per_address)) {
-		stats->refused_total++;
-		return upgrade_refuse(u, 429, "Retry-After: 5\r\n", "too many connections from this address");
-	}
-	if (u->who->user.n == 0 || census_enter(&e->users, u->who->user, e->options.max_per_user))
-		return true;
-	census_leave(&e->addresses, address);
-	stats->refused_total++;
-	return upgrade_refuse(u, 429, "Retry-After: 5\r\n", "too many connections of user \"%.*s\"", SLICE_ARG(u->who->user));
-}
-
-static void
-upgrade_on_gone(void *arg, const struct addr *client, struct slice user)
-{
-	struct endpoint *e = arg;
-	char		 host[ADDR_LEN];
-
-	census_leave(&e->addresses, slice_str(addr_host(client, host)));
-	if (user.n > 0)
-		census_leave(&e->users, user);
+	return entry_check_version(en) && upgrade_check_handshake(u) && upgrade_check_protocols(u) && upgrade_find_token(u) &&
+	    entry_check_token(en);
 }
 
 /* 101, and the connection is a WebSocket. */
 static void
 upgrade_accept(struct upgrade *u)
 {
-	struct endpoint	     *e = u->endpoint;
+	struct entry	     *en = &u->entry;
+	struct endpoint	     *e = en->endpoint;
 	autobuf struct buf    head = { 0 }, extension = { 0 };
 	char		      accept[WS_ACCEPT_LEN + 1];
 	struct ws_deflate     deflate = { 0 };
@@ -218,7 +112,7 @@ upgrade_accept(struct upgrade *u)
 	struct stream	     *s;
 
 	if (e->options.compression)
-		deflate = ws_negotiate(u->req, &extension);
+		deflate = ws_negotiate(en->req, &extension);
 	ws_accept_key(u->key, accept);
 	buf_addf(&head,
 	    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n", accept);
@@ -227,30 +121,23 @@ upgrade_accept(struct upgrade *u)
 	if (extension.n > 0)
 		buf_addf(&head, "Sec-WebSocket-Extensions: %.*s\r\n", SLICE_ARG(buf_slice(&extension)));
 	buf_add_str(&head, "\r\n");
-	s = http_take_stream(u->conn, &rest);
+	s = http_take_stream(en->conn, &rest);
 	stream_send(s, frame_raw_copy(buf_slice(&head)));
 	websocket_open(e->websockets, &(struct websocket_open){
-		.stream = s, .peer = &u->client, .codec = u->codec, .who = u->who, .deflate = deflate, .rest = rest,
-		.on_gone = upgrade_on_gone, .arg = e,
+		.stream = s, .peer = &en->client, .codec = en->codec, .who = identity_ref(en->who), .deflate = deflate, .rest = rest,
+		.on_gone = entry_on_gone, .arg = e,
 	});
-	u->who = NULL;
 }
 
 void
 endpoint_upgrade(struct endpoint *e, struct http_conn *conn, const struct http_request *req, bool echo)
 {
 	struct upgrade u = {
-		.endpoint = e, .conn = conn, .req = req, .client = endpoint_client(e, conn, req), .echo = echo,
+		.entry = { .endpoint = e, .conn = conn, .req = req, .refuse = upgrade_answer_refusal },
 	};
-	bool ok = upgrade_check_room(&u) && upgrade_check_origin(&u);
 
-	if (ok && echo) {
-		u.who = identity_ref(e->anonymous);
-		ok = upgrade_check_handshake(&u);
-	} else if (ok)
-		ok = upgrade_check_version(&u) && upgrade_check_handshake(&u) && upgrade_check_protocols(&u) && upgrade_check_token(&u);
-	if (ok && upgrade_enter(&u))
+	entry_init(&u.entry);
+	if (upgrade_check(&u, echo) && entry_count(&u.entry))
 		upgrade_accept(&u);
-	identity_unref(u.who);
-	buf_done(&u.token);
+	entry_done(&u.entry);
 }

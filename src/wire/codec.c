@@ -3,7 +3,7 @@
  */
 #include "wire/codec.h"
 
-const struct codec *const codecs[] = { &codec_phoenix_v1, &codec_phoenix_v2, NULL };
+const struct codec *const codecs[] = { &codec_phoenix_v1, &codec_phoenix_v2, &codec_phoenix_v2_text, NULL };
 
 static inline bool
 is_digit(char c)
@@ -111,4 +111,10 @@ codec_for_vsn(struct slice vsn)
 	if (version_fits(&v, "1"))
 		return &codec_phoenix_v1;
 	return version_fits(&v, "2") ? &codec_phoenix_v2 : NULL;
+}
+
+const struct codec *
+codec_text_only(const struct codec *c)
+{
+	return c == &codec_phoenix_v2 ? &codec_phoenix_v2_text : c;
 }

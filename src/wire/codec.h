@@ -11,7 +11,7 @@
 struct inbound;
 struct message;
 
-enum codec_id { CODEC_PHOENIX_V1, CODEC_PHOENIX_V2 };
+enum codec_id { CODEC_PHOENIX_V1, CODEC_PHOENIX_V2, CODEC_PHOENIX_V2_TEXT };
 
 struct codec {
 	const char	*name;		/* "phoenix 1.0.0" */
@@ -23,10 +23,13 @@ struct codec {
 	int		(*decode)(struct inbound *in, bool binary, struct slice data);
 	/* Returns a new reference, or NULL if this format cannot carry it. */
 	struct frame   *(*encode)(const struct message *);
+	/* What is no raw bytes is written as that codec writes it, and once for both; NULL = all is its own. */
+	const struct codec *text;
 };
 
 extern const struct codec codec_phoenix_v1;	/* protocol/phoenix.md 2.2 */
 extern const struct codec codec_phoenix_v2;	/* 2.3 and 2.4 */
+extern const struct codec codec_phoenix_v2_text; /* the same, without binary messages to the client */
 
 /* All of them, ending with NULL. */
 extern const struct codec *const codecs[];
@@ -36,5 +39,7 @@ extern const struct codec *const codecs[];
  * refused. Absent (p == NULL) is V1.
  */
 const struct codec *codec_for_vsn(struct slice vsn);
+/* The same for a transport that carries nothing but text to the client: long poll. */
+const struct codec *codec_text_only(const struct codec *);
 
 #endif

@@ -9,6 +9,8 @@ struct frame *
 message_frame(struct message *m, const struct codec *codec)
 {
 	assert(codec->id < MESSAGE_CODECS);
+	if (codec->text != NULL && !m->binary)
+		codec = codec->text;
 	if (!m->tried[codec->id]) {
 		m->tried[codec->id] = true;
 		m->frames[codec->id] = codec->encode(m);

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "base/log.h"
 #include "net/utf8.h"
 #include "net/ws.h"
 #include "wire/phoenix.h"
@@ -249,4 +250,20 @@ const struct codec codec_phoenix_v2 = {
 	.id = CODEC_PHOENIX_V2,
 	.decode = v2_decode,
 	.encode = v2_encode,
+};
+
+/* Of raw bytes alone: all else is encoded above. */
+static struct frame *
+v2_text_encode(const struct message *m)
+{
+	log_debug("a message of %zu raw bytes has no form for long poll", m->payload.n);
+	return NULL;
+}
+
+const struct codec codec_phoenix_v2_text = {
+	.name = "phoenix 2.0.0 in text",
+	.id = CODEC_PHOENIX_V2_TEXT,
+	.decode = v2_decode,
+	.encode = v2_text_encode,
+	.text = &codec_phoenix_v2,
 };

@@ -82,7 +82,25 @@ START_TEST(codecs_have_places_of_their_own)
 {
 	ck_assert_uint_lt(codec_phoenix_v1.id, MESSAGE_CODECS);
 	ck_assert_uint_lt(codec_phoenix_v2.id, MESSAGE_CODECS);
+	ck_assert_uint_lt(codec_phoenix_v2_text.id, MESSAGE_CODECS);
 	ck_assert_uint_ne(codec_phoenix_v1.id, codec_phoenix_v2.id);
+	ck_assert_uint_ne(codec_phoenix_v2.id, codec_phoenix_v2_text.id);
+}
+END_TEST
+
+START_TEST(text_alone_is_encoded_once_for_both)
+{
+	struct message text = { .topic_token = SLICE("\"t\""), .event = SLICE("e"), .payload = SLICE("{}") };
+	struct message bytes = { .topic_token = SLICE("\"t\""), .event = SLICE("e"), .payload = SLICE("x"), .binary = true };
+
+	ck_assert_ptr_eq(codec_text_only(&codec_phoenix_v1), &codec_phoenix_v1);
+	ck_assert_ptr_eq(codec_text_only(&codec_phoenix_v2), &codec_phoenix_v2_text);
+	ck_assert_ptr_nonnull(message_frame(&text, &codec_phoenix_v2_text));
+	ck_assert_ptr_eq(message_frame(&text, &codec_phoenix_v2_text), message_frame(&text, &codec_phoenix_v2));
+	ck_assert_ptr_null(message_frame(&bytes, &codec_phoenix_v2_text));
+	ck_assert_ptr_nonnull(message_frame(&bytes, &codec_phoenix_v2));
+	message_done(&text);
+	message_done(&bytes);
 }
 END_TEST
 
@@ -94,6 +112,7 @@ codec_suite(void)
 
 	tcase_add_loop_test(tc, version_chooses_the_codec, 0, (int)(sizeof(versions) / sizeof(versions[0])));
 	tcase_add_test(tc, codecs_have_places_of_their_own);
+	tcase_add_test(tc, text_alone_is_encoded_once_for_both);
 	suite_add_tcase(s, tc);
 	return s;
 }

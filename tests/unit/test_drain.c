@@ -8,6 +8,7 @@
 
 #include "base/stats.h"
 #include "server/drain.h"
+#include "server/longpoll_relay.h"
 #include "session_bench.h"
 #include "turned_by_hand.h"
 
@@ -18,6 +19,8 @@ Suite *drain_suite(void);
 static struct stats fresh;
 static struct stats *usual;
 static struct websockets set;
+static struct longpolls polls;
+static struct longpoll_relay relay;
 static struct endpoint endpoint;
 static struct drain drain;
 static int fds[MAX_CLIENTS];
@@ -35,7 +38,10 @@ setup(void)
 		.limits = { .max_message = 1000, .max_fragments = 4 }, .max_queue = 65536, .stall_ms = 10000,
 		.idle_ms = 3600000, .close_ms = 5000,
 	};
-	endpoint_init(&endpoint, bench.loop, &set);
+	longpolls_init(&polls, &bench, SLICE("n1"));
+	polls.options = (struct longpoll_options){ .window_ms = 3600000, .max_queue = 65536 };
+	longpoll_relay_init(&relay, bench.loop, &polls);
+	endpoint_init(&endpoint, bench.loop, &set, &polls, &relay);
 	drain_init(&drain, &endpoint);
 	drain.options = (struct drain_options){ .time_ms = 12000, .delay_ms = 2000, .close_ms = 5000 };
 	n_fds = 0;
@@ -46,7 +52,9 @@ teardown(void)
 {
 	drain_done(&drain);
 	websockets_done(&set);
+	longpolls_done(&polls);
 	endpoint_done(&endpoint);
+	longpoll_relay_done(&relay);
 	while (n_fds > 0)
 		close(fds[--n_fds]);
 	bench_end();
