@@ -6,6 +6,7 @@
 
 #include <roost/channel.h>
 
+extern const struct channel_class chat_class;
 extern const struct channel_class comments_class;
 extern const struct channel_class presence_class;
 extern const struct channel_class room_class;

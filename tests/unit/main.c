@@ -24,6 +24,7 @@
 	X(channel_history) \
 	X(channel_presence) \
 	X(channel_transact) \
+	X(chat) \
 	X(classes) \
 	X(clock) \
 	X(cluster) \
