@@ -22,6 +22,7 @@
 	X(channel) \
 	X(channel_fields) \
 	X(channel_history) \
+	X(channel_list) \
 	X(channel_presence) \
 	X(channel_transact) \
 	X(chat) \

@@ -30,6 +30,7 @@ struct failing_store {
 	int		error;
 	bool		later;
 	bool		loses;
+	struct list	failed;		/* struct failed: still to be told */
 };
 
 static struct failing_store *failing;
@@ -198,6 +199,7 @@ bench_clock(void)
 
 /* What was asked is told as the real store tells, but for its result. */
 struct failed {
+	struct list	   in_store;
 	store_appended_fn *appended;
 	store_page_fn	  *page;
 	store_marked_fn	  *marked;	/* of lists, too */
@@ -206,21 +208,29 @@ struct failed {
 	int		   error;
 };
 
+static struct failed
+failed_take(struct failed *told)
+{
+	struct failed f = *told;
+
+	list_remove(&told->in_store);
+	free(told);
+	return f;
+}
+
 static void
 tell_failed_append(void *arg, int error, struct position at, uint64_t tail, uint64_t retry_ms)
 {
-	struct failed f = *(struct failed *)arg;
+	struct failed f = failed_take(arg);
 
-	free(arg);
 	f.appended(f.arg, f.error, (struct position){ 0 }, 0, 0);
 }
 
 static void
 tell_failed_page(void *arg, int error, const struct store_page *page)
 {
-	struct failed f = *(struct failed *)arg;
+	struct failed f = failed_take(arg);
 
-	free(arg);
 	if (f.page != NULL)
 		f.page(f.arg, f.error, NULL);
 	else if (f.list != NULL)
@@ -235,6 +245,7 @@ failed_new(const struct failed *f)
 	struct failed *copy = xmalloc(sizeof(*copy));
 
 	*copy = *f;
+	list_append(&failing->failed, &copy->in_store);
 	return copy;
 }
 
@@ -319,6 +330,8 @@ failing_free(struct store *s)
 	struct failing_store *f = container_of(s, struct failing_store, store);
 
 	f->real->ops->free(f->real);
+	list_each(link, &f->failed)
+		free(list_entry(link, struct failed, in_store));
 	free(f);
 }
 
@@ -333,6 +346,7 @@ failing_new(struct store *real)
 	failing = xcalloc(1, sizeof(*failing));
 	failing->store.ops = &ops;
 	failing->real = real;
+	list_init(&failing->failed);
 	return &failing->store;
 }
 

@@ -506,6 +506,171 @@ START_TEST(pages_that_cannot_be_read)
 }
 END_TEST
 
+/* Marks. */
+
+static char ids[4][UUID_LEN + 1];	/* of what was said first, second… */
+static unsigned n_ids;
+
+static void
+accepts_and_tells_mark(struct channel *ch, const struct history_page *page)
+{
+	autobuf struct buf b = { 0 };
+
+	for (n_ids = 0; n_ids < page->n && n_ids < 4; n_ids++)
+		snprintf(ids[n_ids], sizeof(ids[0]), "%.*s", SLICE_ARG(page->messages[n_ids].id));
+	buf_addf(&b, "{\"mark\":\"%.*s\"}", SLICE_ARG(page->mark));
+	channel_accept(ch, channel_json(buf_slice(&b)));
+}
+
+static void
+marked(struct channel *ch, struct channel_ref *ref, int error, struct slice id)
+{
+	autobuf struct buf b = { 0 };
+
+	buf_addf(&b, "{\"id\":\"%.*s\",\"why\":\"%s\"}", SLICE_ARG(id), error != 0 ? strerror(-error) : "");
+	channel_ref_reply(ref, error == 0, channel_json(buf_slice(&b)));
+}
+
+static void
+marks_and_stops(struct channel *ch, struct channel_ref *ref, int error, struct slice id)
+{
+	channel_ref_reply(ref, true, channel_empty());
+	channel_stop(ch);
+}
+
+static void (*mark_fn)(struct channel *, struct channel_ref *, int, struct slice);
+
+/* The event is the id. */
+static int
+marks(struct channel *ch, const struct channel_message *m)
+{
+	note("mark %d;", channel_mark(ch, m->event, mark_fn));
+	return 0;
+}
+
+/* Joins, and reads the ids of what was said; its mark is that one. */
+static struct client *
+reader(const char *user, const char *mark)
+{
+	struct client *c = client_new(&codec_phoenix_v2, user, 0);
+	autofree char *answer = xasprintf(ANSWER("1", R("{\"mark\":\"%s\"}")), mark);
+
+	probe.join = joins_with_history;
+	probe.handle_in = marks;
+	caught_up = accepts_and_tells_mark;
+	mark_fn = marked;
+	client_says(c, "[\"1\",\"1\",\"room:a\",\"phx_join\",{}]");
+	pass(10);
+	client_hears(c, answer);
+	return c;
+}
+
+#define MARK(id)	"[\"1\",\"2\",\"room:a\",\"" id "\",{}]"
+
+static void
+client_marks(struct client *c, const char *id)
+{
+	autofree char *text = xasprintf(MARK("%s"), id);
+
+	client_says(c, text);
+	pass(10);
+}
+
+/* A mark never goes back, and is each user's own. */
+START_TEST(marks_go_on)
+{
+	struct client *a = talker(3), *b = reader("u2", "");
+	autofree char *second = xasprintf(ANSWER("2", R("{\"id\":\"%s\",\"why\":\"\"}")), ids[1]);
+	autofree char *first = xasprintf(ANSWER("2", R("{\"id\":\"%s\",\"why\":\"\"}")), ids[0]);
+
+	client_gone(a);
+	client_marks(b, ids[1]);
+	client_hears(b, second);
+	client_marks(b, ids[0]);
+	client_hears(b, first);
+	noted("mark 0;mark 0;");
+	reader("u2", ids[1]);
+	reader("u3", "");
+}
+END_TEST
+
+START_TEST(marks_that_are_none)
+{
+	static const char *const texts[] = { "m1", "01941f29-7c00-7000-8000-000000000001" };
+	struct client *a = talker(1), *b = reader("u2", "");
+	autofree char *answer = xasprintf(ANSWER("2",
+	    "{\"status\":\"error\",\"response\":{\"id\":\"%s\",\"why\":\"No such file or directory\"}}"), texts[_i]);
+
+	client_gone(a);
+	client_marks(b, texts[_i]);
+	client_hears(b, answer);
+	reader("u2", "");
+}
+END_TEST
+
+START_TEST(marks_that_cannot_be_kept)
+{
+	struct client *a = talker(1), *b = reader("u2", "");
+
+	client_gone(a);
+	bench_store_fails(failures[_i].error, failures[_i].later);
+	client_marks(b, ids[0]);
+	client_hears_like(b, ANSWER("2", "{\"status\":\"error\",\"response\":{\"id\":\"*\",\"why\":\"No route to host\"}}"));
+	client_hears_nothing(b);
+}
+END_TEST
+
+static int
+marks_answered(struct channel *ch, const struct channel_message *m)
+{
+	channel_reply_ok(ch, channel_empty());
+	return marks(ch, m);
+}
+
+START_TEST(marks_of_nobody)
+{
+	struct client *a;
+
+	probe.join = joins_with_history;
+	probe.handle_in = marks;
+	mark_fn = marked;
+	a = client_new(&codec_phoenix_v2, "", 0);
+	client_says(a, "[\"1\",\"1\",\"public:a\",\"phx_join\",{}]");
+	pass(10);
+	client_forgets(a);
+	client_says(a, "[\"1\",\"2\",\"public:a\",\"m1\",{}]");
+	noted("mark -22;");
+	a = reader("u2", "");
+	probe.handle_in = marks_answered;
+	client_marks(a, "m1");
+	noted("mark -22;");
+	client_hears(a, ANSWER("2", OK));
+	client_hears_nothing(a);
+}
+END_TEST
+
+/* It ends before it is told, or when. */
+START_TEST(who_marked_is_gone)
+{
+	struct client *a = talker(1), *b = reader("u2", "");
+
+	client_gone(a);
+	if (_i == 1)
+		mark_fn = marks_and_stops;
+	client_says(b, MARK("01941f29-7c00-7000-8000-000000000001"));
+	if (_i == 0)
+		client_gone(b);
+	pass(10);
+	if (_i == 1) {
+		client_hears(b, ANSWER("2", OK));
+		client_hears(b, "[\"1\",\"1\",\"room:a\",\"phx_close\",{}]");
+	}
+	client_hears_nothing(b);
+	ck_assert(list_empty(&bench.asked));
+	ck_assert_ptr_null(b->session.channels);
+}
+END_TEST
+
 Suite *
 channel_history_suite(void)
 {
@@ -529,6 +694,11 @@ channel_history_suite(void)
 	tcase_add_loop_test(t, the_store_cannot_be_read, 0, n_failures);
 	tcase_add_test(t, pages_are_loaded);
 	tcase_add_loop_test(t, pages_that_cannot_be_read, 0, n_failures);
+	tcase_add_test(t, marks_go_on);
+	tcase_add_loop_test(t, marks_that_are_none, 0, 2);
+	tcase_add_loop_test(t, marks_that_cannot_be_kept, 0, n_failures);
+	tcase_add_test(t, marks_of_nobody);
+	tcase_add_loop_test(t, who_marked_is_gone, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
 }
