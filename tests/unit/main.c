@@ -35,6 +35,7 @@
 	X(config) \
 	X(deflate) \
 	X(delta) \
+	X(devices) \
 	X(dispatch) \
 	X(drain) \
 	X(envelope) \
