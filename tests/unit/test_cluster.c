@@ -377,11 +377,13 @@ has_left(void *arg)
 START_TEST(one_leaves)
 {
 	start_and_meet(2);
+	ck_assert(cluster_is_up_under(peers[0].cluster, SLICE("b"), peers[1].epoch));
 	cluster_leave(peers[1].cluster, on_left, &peers[1]);
 	ck_assert(!peers[1].left);
 	until(has_left, &peers[1]);
 	ck_assert(!has_place("b"));
 	until_told(&peers[0], "down b", 1);
+	ck_assert(!cluster_is_up_under(peers[0].cluster, SLICE("b"), peers[1].epoch));
 	let_pass(3 * TIMEOUT_MS);
 	ck_assert_uint_eq(peers[0].n_events, 1);
 	ck_assert(!has_place("b"));
@@ -428,7 +430,9 @@ START_TEST(one_dies)
 	start_and_meet(4);
 	stop(&peers[3]);
 	from = loop->now;
+	ck_assert(cluster_is_up_under(peers[0].cluster, SLICE("d"), peers[3].epoch));
 	until_told(&peers[0], "down d", 1);
+	ck_assert(!cluster_is_up_under(peers[0].cluster, SLICE("d"), peers[3].epoch));
 	ck_assert_uint_ge(loop->now - from, TIMEOUT_MS - BEAT_MS - WHEEL_TICK_MS);
 	check_death("d", 3);
 }
@@ -496,6 +500,37 @@ START_TEST(a_restart_under_the_same_id)
 	ck_assert_uint_gt(again->epoch, before);
 	ck_assert_uint_eq(count(again, "taken"), 0);
 	ck_assert_uint_eq(count(&peers[0], "renewed b") + count(&peers[0], "up b"), 1);
+	ck_assert(!cluster_is_up_under(peers[0].cluster, SLICE("b"), before));
+	ck_assert(cluster_is_up_under(peers[0].cluster, SLICE("b"), again->epoch));
+	ck_assert(cluster_is_up_under(again->cluster, SLICE("b"), again->epoch));
+	ck_assert(!cluster_is_up_under(again->cluster, SLICE("b"), before));
+	/* It is heard of soon. */
+	ck_assert(cluster_is_up_under(peers[0].cluster, SLICE("b"), again->epoch + 1));
+}
+END_TEST
+
+static bool
+has_looked(void *arg)
+{
+	return ((struct peer *)arg)->cluster->looked;
+}
+
+/* Before the registry was read nobody is held to be dead; then whoever does not stand there, or is silent for too long. */
+START_TEST(who_is_up_at_the_start)
+{
+	struct peer *a;
+
+	with_redis_do("ZADD roost:nodes 1600000000000 ghost");
+	with_redis_do("HSET roost:node:ghost epoch 7 boot x");
+	a = start("a");
+	ck_assert(!cluster_is_up_under(a->cluster, SLICE("a"), 0));
+	ck_assert(cluster_is_up_under(a->cluster, SLICE("b"), 1));
+	until(has_looked, a);
+	ck_assert(!cluster_is_up_under(a->cluster, SLICE("b"), 1));
+	ck_assert(cluster_is_up_under(a->cluster, SLICE("ghost"), 7));
+	ck_assert(!cluster_is_up_under(a->cluster, SLICE("ghost"), 6));
+	until_told(a, "down ghost", 1);
+	ck_assert(!cluster_is_up_under(a->cluster, SLICE("ghost"), 7));
 }
 END_TEST
 
@@ -931,6 +966,7 @@ cluster_suite(void)
 	tcase_add_test(t, a_score_from_the_future_is_nobodys_life);
 	tcase_add_test(t, who_is_fresh_in_redis_is_not_called_down);
 	tcase_add_test(t, a_restart_under_the_same_id);
+	tcase_add_test(t, who_is_up_at_the_start);
 	tcase_add_test(t, a_dead_process_of_this_host_does_not_keep_us_waiting);
 	tcase_add_test(t, a_dead_process_elsewhere_keeps_us_waiting);
 	tcase_add_test(t, a_taken_id_is_refused);
