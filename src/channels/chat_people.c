@@ -111,14 +111,12 @@ chat_tell_people(struct channel *ch, const struct channel_presence *news)
 	bool	 was_here = n_stayed + news->n_gone > 0, is_here = news->n > 0;
 	bool	 was_typing = any_types(news->metas, n_stayed) || any_types(news->gone, news->n_gone);
 	bool	 is_typing = any_types(news->metas, news->n);
-	/* Where only something went, whoever stayed has not caused it. */
-	const struct channel *by = news->n_new > 0 ? news->by : NULL;
 
 	if (!was_here && is_here)
-		chat_tell_there(ch, news, SLICE("user_joined"), by);
+		chat_tell_there(ch, news, SLICE("user_joined"), news->by);
 	if (was_typing != is_typing)
-		chat_tell_typing(ch, news, is_typing, by);
+		chat_tell_typing(ch, news, is_typing, news->by);
 	if (was_here && !is_here)
-		chat_tell_there(ch, news, SLICE("user_left"), by);
+		chat_tell_there(ch, news, SLICE("user_left"), NULL);
 	return 0;
 }
