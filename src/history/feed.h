@@ -76,6 +76,7 @@ struct feed {
 	struct position	 at;		/* the position: 0-0 = before all */
 	uint64_t	 tail;
 	uint64_t	 sure_at;	/* history_clock(): nothing was missing then */
+	uint64_t	 ends_at;	/* history_clock(): the stream may have ended of age then; 0 = it never does */
 	struct read	*read;		/* under way; what it was asked: */
 	struct position	 read_from;
 	uint64_t	 read_at;	/* history_clock() */

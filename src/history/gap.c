@@ -41,13 +41,27 @@ feed_failed(struct feed *f)
 	loop_timer(h->loop, &f->check, h->loop->now + FEED_RETRY_MS / 2 + hash_bytes(f->topic) % (FEED_RETRY_MS / 2));
 }
 
-/* Is what stood at the position gone for its age alone, if it was kept for `age`? */
+/* Is what stood at the position, and is not the newest any more, gone for its age alone? */
 static bool
-feed_is_over_age(const struct feed *f, const struct store_page *page, uint64_t age)
+feed_is_over_age(const struct feed *f, const struct store_page *page)
 {
 	uint64_t now = (uint64_t)wall_ms();
 
-	return f->limits.age_ms > 0 && (page->tip.ms > now ? page->tip.ms : now) > f->read_from.ms + age;
+	return f->limits.age_ms > 0 && (page->tip.ms > now ? page->tip.ms : now) > f->read_from.ms + f->limits.age_ms;
+}
+
+/* From when it was asked: by then it ends, rather than later. */
+static void
+feed_learn_end(struct feed *f, const struct store_page *page, uint64_t asked_at)
+{
+	if (!is_start(page->tip))
+		f->ends_at = page->ends_ms > 0 ? asked_at + page->ends_ms : 0;
+}
+
+static bool
+feed_has_ended(const struct feed *f)
+{
+	return f->ends_at > 0 && history_clock(f->history) >= f->ends_at;
 }
 
 /*
@@ -59,8 +73,7 @@ feed_cannot_have_lost(const struct feed *f, const struct store_page *page)
 {
 	uint64_t age = f->limits.age_ms;
 
-	/* Others came behind it: it was the newest no more. */
-	if (!is_start(f->read_from) && !feed_is_over_age(f, page, age))
+	if (!is_start(f->read_from) && !feed_is_over_age(f, page))
 		return false;
 	if (page->more || page->n >= f->limits.max)
 		return false;
@@ -84,13 +97,10 @@ feed_judge(const struct feed *f, const struct store_page *page)
 static void
 feed_rewind(struct feed *f, const struct store_page *page)
 {
-	const struct history_limits *limits = &f->limits;
-	uint64_t		     lives = limits->last_ms > limits->age_ms ? limits->last_ms : limits->age_ms;
-
 	feed_drop_lates(f, true);
 	append_forget_stored(f);
 	feed_move(f, page->tip);
-	if (!is_start(page->tip) || !feed_is_over_age(f, page, lives))
+	if (!is_start(page->tip) || !feed_has_ended(f))
 		feed_announce(f);
 }
 
@@ -102,6 +112,7 @@ feed_take(struct feed *f, const struct store_page *page)
 	struct position before = f->at;
 	uint64_t	round = f->round;
 
+	feed_learn_end(f, page, f->read_at);
 	if (verdict == VERDICT_UNSURE) {
 		feed_want(f);
 		return;
@@ -140,6 +151,7 @@ feed_learn(struct feed *f, const struct store_page *page, uint64_t asked_at)
 	const struct held *first = feed_first_held(f);
 	const struct store_entry *last = page->n > 0 ? &page->entries[page->n - 1] : NULL;
 
+	feed_learn_end(f, page, asked_at);
 	if (f->known)
 		return;
 	f->known = true;

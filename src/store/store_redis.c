@@ -255,9 +255,9 @@ page_entries(struct store_entry *out, const struct redisReply *r, unsigned n, co
 static bool
 is_page(const struct redisReply *r, struct position *tip)
 {
-	if (r == NULL || r->type != REDIS_REPLY_ARRAY || r->elements != 4 || r->element[0]->type != REDIS_REPLY_INTEGER)
+	if (r == NULL || r->type != REDIS_REPLY_ARRAY || r->elements != 5 || r->element[0]->type != REDIS_REPLY_INTEGER)
 		return false;
-	if (!is_text(r->element[1]) || r->element[2]->type != REDIS_REPLY_ARRAY)
+	if (!is_text(r->element[1]) || r->element[2]->type != REDIS_REPLY_ARRAY || r->element[3]->type != REDIS_REPLY_INTEGER)
 		return false;
 	return position_parse(tip, reply_text(r->element[1])) == 0;
 }
@@ -299,7 +299,8 @@ read_tell(struct asked *a, const struct redisReply *r, struct position tip)
 
 	a->found |= r->element[0]->integer == 1;
 	page.found = a->found;
-	page.mark = mark_of(r->element[3]);
+	page.ends_ms = r->element[3]->integer > 0 ? (uint64_t)r->element[3]->integer : 0;
+	page.mark = mark_of(r->element[4]);
 	page.n = page_entries(entries, list, n, &a->read);
 	if (page.n == 0 && page.more && read_on(a, list, n))
 		return false;

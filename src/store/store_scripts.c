@@ -128,7 +128,7 @@ static const char read_text[] =
 	"		if info[i] == 'last-generated-id' then tip = info[i + 1] end\n"
 	"	end\n"
 	"end\n"
-	"return { found, tip, page, KEYS[2] and redis.call('HGET', KEYS[2], ARGV[7]) or false }\n";
+	"return { found, tip, page, redis.call('PTTL', stream), KEYS[2] and redis.call('HGET', KEYS[2], ARGV[7]) or false }\n";
 
 struct redis_script store_read_script = { .name = "read", .text = read_text };
 

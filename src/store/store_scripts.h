@@ -34,8 +34,8 @@ enum store_append_arg {
  * Reads a page. Page, tip and the answer to the check are of one moment.
  *
  * KEYS: the stream; the marks, if somebody's is asked for. ARGV: those below.
- * Answers [found (0 or 1), tip, [[id, [field, value, ...]], ...], mark (nil = none)], in the order of reading; whoever is
- * over age is not among them, and was not found.
+ * Answers [found (0 or 1), tip, [[id, [field, value, ...]], ...], PTTL, mark (nil = none)], in the order of reading; whoever
+ * is over age is not among them, and was not found.
  */
 extern struct redis_script store_read_script;
 

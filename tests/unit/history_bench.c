@@ -169,6 +169,7 @@ execute_read(struct asked *a)
 	unsigned from = number_at(a->read.from), first = world.oldest, end = world.next;
 
 	a->page.tip = place(world.tip);
+	a->page.ends_ms = world.ends_ms;
 	a->page.found = a->read.check && from >= world.oldest && from < world.next && a->read.tail == tail_of(from, world.salt);
 	if (a->read.forward && from >= first)
 		first = from + 1 < end ? from + 1 : end;

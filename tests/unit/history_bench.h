@@ -22,6 +22,7 @@ struct world {
 	unsigned	 next;
 	unsigned	 tip;		/* number of the last one */
 	unsigned	 salt;		/* of all tails: another stream has another */
+	uint64_t	 ends_ms;	/* as pages tell it */
 	struct list	 asked;		/* of the store, in order */
 	unsigned	 n_asked;
 	bool		 store_down;	/* it takes nothing */

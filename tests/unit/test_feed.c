@@ -238,24 +238,27 @@ START_TEST(a_topic_that_keeps_one)
 }
 END_TEST
 
-/* The stream ended: of age, unless its newest message was to live longer. */
+/* The stream ended: of age, as the last look at it told, or before its time. */
 START_TEST(ended)
 {
 	static const struct {
-		struct history_limits limits;
-		const char	     *got;
+		uint64_t    ends_ms[2];		/* at the first look, and at the last */
+		const char *got;
 	} rows[] = {
-		{ { .max = 9, .age_ms = 60000 }, "" },
-		{ { .max = 9, .age_ms = 60000, .last_ms = 70000 }, "" },
-		{ { .max = 9, .age_ms = 60000, .last_ms = INT64_MAX }, "R" },
-		{ { .max = 9, .last_ms = 70000 }, "R" },
+		{ { 0, 0 }, "R" }, { { 1, 1 }, "" }, { { 4000, 4000 }, "" }, { { 8000, 8000 }, "R" },
+		{ { 4000, 8000 }, "R" }, { { 8000, 4000 }, "" }, { { 4000, 0 }, "R" }, { { 0, 4000 }, "" },
 	};
 	struct hearer *l;
 
-	world_limits(rows[_i].limits, 1000);
+	world.ends_ms = rows[_i].ends_ms[0];
 	l = listens_behind(3);
+	world.ends_ms = rows[_i].ends_ms[1];
+	turn_after(world.loop, WORLD_CHECK_MS + 100);
+	world_answer_all();
 	world_flush();
 	turn_after(world.loop, WORLD_CHECK_MS + 100);
+	/* The time that is turned by hand is not on the clock of history. */
+	world.loop->now += 4000;
 	world_answer_all();
 	hearer_got(l, rows[_i].got);
 	hearer_free(l);
@@ -470,7 +473,7 @@ feed_suite(void)
 	tcase_add_loop_test(t, trimmed_away, 0, 2);
 	tcase_add_loop_test(t, a_topic_that_was_empty, 3, 6);
 	tcase_add_test(t, a_topic_that_keeps_one);
-	tcase_add_loop_test(t, ended, 0, 4);
+	tcase_add_loop_test(t, ended, 0, 8);
 	tcase_add_test(t, after_the_newest_that_lived_longer);
 	tcase_add_loop_test(t, emptied, 0, 3);
 	tcase_add_loop_test(t, an_older_copy, 0, 3);

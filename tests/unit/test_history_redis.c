@@ -380,6 +380,29 @@ START_TEST(the_newest_lives_longer)
 }
 END_TEST
 
+static bool
+is_gone(void *arg)
+{
+	return with_redis_int("EXISTS test:history:{t}") == 0;
+}
+
+/* Nothing was said for so long that the stream is gone: nobody has missed anything. */
+START_TEST(ends_of_age)
+{
+	joins(a, NULL);
+	joins(b, NULL);
+	say(a, true);
+	ck_assert(with_redis_turn_until(loop, all_have_it, NULL, WAIT_MS));
+	with_redis_do("PEXPIRE test:history:{t} %u", 3 * CHECK_MS);
+	ck_assert(with_redis_turn_until(loop, is_gone, NULL, WAIT_MS));
+	with_redis_turn_until(loop, never, NULL, 2 * CHECK_MS);
+	say(a, true);
+	ck_assert(with_redis_turn_until(loop, all_have_it, NULL, WAIT_MS));
+	got(a, "1 2");
+	got(b, "1 2");
+}
+END_TEST
+
 /* The newest is deleted by hand: what comes next is heard all the same, once. */
 START_TEST(the_newest_is_deleted)
 {
@@ -457,6 +480,7 @@ history_redis_suite(void)
 	tcase_add_test(t, everything_breaks);
 	tcase_add_test(t, by_hand);
 	tcase_add_loop_test(t, the_newest_lives_longer, 0, 2);
+	tcase_add_test(t, ends_of_age);
 	tcase_add_test(t, the_newest_is_deleted);
 	tcase_add_loop_test(t, flushed, 0, 2);
 	tcase_add_test(t, redis_dies_and_comes_back_empty);

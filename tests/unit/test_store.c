@@ -54,6 +54,7 @@ struct page {
 	bool		more;
 	bool		found;
 	struct position	tip;
+	uint64_t	ends_ms;
 	bool		has_mark;
 	char		mark[UUID_LEN + 1];
 	struct seen	entries[64];
@@ -129,6 +130,7 @@ note_page(void *arg, int error, const struct store_page *page)
 	p->more = page->more;
 	p->found = page->found;
 	p->tip = page->tip;
+	p->ends_ms = page->ends_ms;
 	p->has_mark = page->mark.p != NULL;
 	snprintf(p->mark, sizeof(p->mark), "%.*s", SLICE_ARG(page->mark));
 	for (unsigned i = 0; i < p->n; i++)
@@ -2014,6 +2016,16 @@ START_TEST(how_long_marks_live)
 }
 END_TEST
 
+/* Pages tell when the topic ends. */
+static uint64_t
+ends_in(const char *topic)
+{
+	struct page p = fetch(&(struct store_read){ .topic = slice_str(topic), .limits = many });
+
+	ck_assert_int_eq(p.error, 0);
+	return p.ends_ms;
+}
+
 START_TEST(how_long_the_last_lives)
 {
 	struct store_append a = message("room:a", "{}");
@@ -2022,6 +2034,8 @@ START_TEST(how_long_the_last_lives)
 	append(&a);
 	ck_assert_int_gt(with_redis_int("PTTL roost:history:{room:a}"), 24 * HOUR);
 	ck_assert_int_le(with_redis_int("PTTL roost:history:{room:a}"), 24 * HOUR + MINUTE);
+	ck_assert_uint_gt(ends_in("room:a"), 24 * HOUR);
+	ck_assert_uint_le(ends_in("room:a"), 24 * HOUR + MINUTE);
 	a.limits.last_ms = INT64_MAX;
 	ck_assert_int_eq(append(&a).error, 0);
 	a.limits = (struct history_limits){ .max = 9, .age_ms = HOUR, .last_ms = HOUR / 2 };
@@ -2029,6 +2043,8 @@ START_TEST(how_long_the_last_lives)
 	ck_assert_int_le(with_redis_int("PTTL roost:history:{room:a}"), HOUR + MINUTE);
 	a.limits = (struct history_limits){ .max = 9, .last_ms = HOUR };
 	append(&a);
+	ck_assert_uint_eq(ends_in("room:a"), 0);
+	ck_assert_uint_eq(ends_in("room:none"), 0);
 	ck_assert_int_eq(with_redis_int("PTTL roost:history:{room:a}"), -1);
 }
 END_TEST
