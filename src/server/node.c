@@ -387,7 +387,9 @@ node_listen(struct node *n, struct node_sockets *sockets)
 static void
 node_add_classes(void)
 {
-	static const struct channel_class *const classes[] = { &room_class, &presence_class };
+	static const struct channel_class *const classes[] = {
+		&chat_class, &comments_class, &devices_class, &presence_class, &room_class,
+	};
 	const char *why;
 
 	for (unsigned i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)

@@ -133,15 +133,24 @@ parts_route(struct parts *p, const struct config_route *r, char **why)
 	}, why) == 0;
 }
 
+/* What stands without a configuration; etc/roost.conf shows the same. */
+static struct route_rate of_streams[] = { { "new_comment", { .count = 1, .period_ms = 1000 } } };
+static struct route_rate of_videos[] = { { "new_comment", { .count = 30, .period_ms = 60000 } } };
+static const struct route_options built_in[] = {
+	{ .pattern = "chat:room:{room_id}", .class = "chat" },
+	{ .pattern = "chat:room_{room_id}", .class = "chat" },
+	{ .pattern = "comments:stream:{stream_id}", .class = "comments", .rates = of_streams, .n_rates = 1 },
+	{ .pattern = "comments:{video_id}", .class = "comments", .rates = of_videos, .n_rates = 1,
+	  .rate_reason = "rate_limit_exceeded" },
+	{ .pattern = "presence:room:{room_id}", .class = "presence" },
+	{ .pattern = "presence:{user_id}", .class = "devices" },
+	{ .pattern = "room:*", .class = "room" },
+};
+
 /* The file's routes stand before the built-in ones. */
 static bool
 parts_routes(struct parts *p, const struct config *c, char **why)
 {
-	static const struct route_options built_in[] = {
-		{ .pattern = "presence:room:{room_id}", .class = "presence" },
-		{ .pattern = "room:*", .class = "room" },
-	};
-
 	p->routes = routes_new();
 	for (unsigned i = 0; i < c->n_routes; i++)
 		if (!parts_route(p, &c->routes[i], why))
