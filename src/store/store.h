@@ -72,7 +72,7 @@ struct store_page {
 	bool		more;		/* further ones lie beyond, in the direction of reading */
 	bool		found;		/* of `check` */
 	struct position	tip;		/* the last position ever given in the topic; 0-0 = it has none */
-	uint64_t	ends_ms;	/* where nothing more is said, the topic is forgotten, with its tip, in so long; 0 = never */
+	uint64_t	ends_ms;	/* if nothing more is said, topic and tip are forgotten then; 0 = never, or who knows */
 	struct slice	mark;		/* of the reader: a UUID; p == NULL = none */
 };
 /* error -EHOSTUNREACH: the store cannot be read now; page is NULL. Never told before store_read() returns. */
