@@ -14,7 +14,7 @@ if [ -n "${UNIT_SUITES:-}" ]; then
 fi
 
 # Suites that mostly wait, for Redis and for timers, do so beside those that compute.
-waiting='broker_redis catchup cluster history_redis redis store sync tracker_nodes'
+waiting='broker_redis catchup cluster history_redis redis store sync tracker_nodes transact'
 out=$(mktemp -d) || exit 1
 trap 'rm -rf "$out"' EXIT
 # shellcheck disable=SC2086

@@ -84,6 +84,7 @@
 	X(token) \
 	X(tracker) \
 	X(tracker_nodes) \
+	X(transact) \
 	X(units) \
 	X(url) \
 	X(userlists) \
