@@ -224,6 +224,8 @@ ROOST_API void channel_set_intercepting(struct channel *, bool on);
  */
 ROOST_API void channel_watch(struct channel *);
 ROOST_API int channel_track(struct channel *, struct slice key, struct slice meta);
+/* Is that a key at all? */
+ROOST_API bool channel_is_key(struct slice key);
 /* Old and new meta travel in one diff; an equal one changes nothing. */
 ROOST_API int channel_update(struct channel *, struct slice key, struct slice meta);
 /*

@@ -10,7 +10,6 @@
 #include "channels/common.h"
 
 #define MAX_ID		128	/* characters of a device's id */
-#define MAX_KEY		256	/* bytes of it, as a presence's key */
 #define MAX_LIMIT	1000	/* devices */
 #define AGAIN_MS	200	/* who finds no place looks again: somebody may be about to leave */
 #define CHECK_MS	10000	/* is our node still the one that it was? */
@@ -481,7 +480,7 @@ devices_may_join(struct channel *ch, const struct channel_message *params)
 	if (channel_user(ch).n == 0 || !slice_eq(channel_capture(ch, "user_id"), channel_user(ch)) ||
 	    !channel_read(ch, params, fields, 1, &id, &scratch))
 		return false;
-	if (id.text.n > MAX_KEY)
+	if (!channel_is_key(id.text))
 		common_invalid(ch, SLICE("device_id"));
 	else
 		d->id = strndup(id.text.p, id.text.n);

@@ -28,6 +28,12 @@ presence_check_key(struct slice key)
 	return 0;
 }
 
+bool
+tracker_takes_key(struct slice key)
+{
+	return presence_check_key(key) == 0;
+}
+
 static bool
 is_ours(struct slice name)
 {

@@ -89,6 +89,8 @@ void tracker_leave(struct presence_member *, uint64_t grace_ms);
  * for too many metas of the key.
  */
 int tracker_track(struct presence_member *, struct slice key, struct slice meta);
+/* May there be presences under that key? */
+bool tracker_takes_key(struct slice key);
 /* Another meta: old and new travel in one diff. Equal bytes change nothing. 0, -ENOENT, -EINVAL, -E2BIG. */
 int tracker_update(struct presence_member *, struct slice key, struct slice meta);
 /* 0 even if it was not tracked. */

@@ -138,6 +138,12 @@ channel_watch(struct channel *ch)
 		channel_member(ch);
 }
 
+bool
+channel_is_key(struct slice key)
+{
+	return tracker_takes_key(key);
+}
+
 int
 channel_track(struct channel *ch, struct slice key, struct slice meta)
 {

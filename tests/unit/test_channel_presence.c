@@ -247,6 +247,9 @@ START_TEST(errors)
 	ck_assert_int_eq(channel_track(ch, SLICE("k"), SLICE("[]")), -EINVAL);
 	ck_assert_int_eq(channel_track(ch, SLICE("k"), SLICE("{}")), 0);
 	ck_assert_int_eq(channel_track(ch, SLICE("k"), SLICE("{}")), -EEXIST);
+	ck_assert(channel_is_key(SLICE("k")));
+	ck_assert(!channel_is_key(SLICE("__proto__")));
+	ck_assert(!channel_is_key(SLICE("")));
 }
 END_TEST
 

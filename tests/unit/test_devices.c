@@ -666,7 +666,6 @@ static const struct {
 } joins[] = {
 	{ "u1", "{\"device_id\":\"phone\",\"x\":1}", OK },
 	{ "u1", "{\"device_id\":\"" X128 "\"}", OK },
-	{ "u1", "{\"device_id\":\"__proto__\"}", OK },
 	{ "u1", "{}", INVALID("device_id") },
 	{ "u1", "{\"device_id\":null}", INVALID("device_id") },
 	{ "u1", "{\"device_id\":7}", INVALID("device_id") },
@@ -677,6 +676,8 @@ static const struct {
 	{ "u1", "{\"device_id\":\"" X128 "x\"}", INVALID("device_id") },
 	/* As a presence's key it has 256 bytes at most. */
 	{ "u1", "{\"device_id\":\"" X10("\xe2\x82\xac") X10(X10("\xe2\x82\xac")) "\"}", INVALID("device_id") },
+	{ "u1", "{\"device_id\":\"__proto__\"}", INVALID("device_id") },
+	{ "u1", "{\"device_id\":\"constr\\u0075ctor\"}", INVALID("device_id") },
 	{ "u1", "[]", INVALID("payload") },
 	{ "u2", "{\"device_id\":\"phone\"}", REASON("unauthorized") },
 	{ "u2", "{}", REASON("unauthorized") },
