@@ -52,6 +52,9 @@
 	X(list) \
 	X(listener) \
 	X(log) \
+	X(longpoll) \
+	X(longpoll_message) \
+	X(longpoll_token) \
 	X(loop) \
 	X(map) \
 	X(master) \
