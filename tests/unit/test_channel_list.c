@@ -125,6 +125,19 @@ START_TEST(another_node_changes_it)
 }
 END_TEST
 
+/* Who joins meanwhile is told once. */
+START_TEST(it_changes_while_somebody_joins)
+{
+	struct client *a = joined("u1", "room:a"), *b = client_v2();
+
+	bench_other_lists("u1", "blocks", "bob", true);
+	client_says(b, JOIN("room:b"));
+	pass(10);
+	noted("join;opened room:a 0;join;changed room:a 1;opened room:b 1;");
+	client_forgets(a);
+}
+END_TEST
+
 static const struct {
 	int	error;
 	bool	later;
@@ -389,6 +402,7 @@ channel_list_suite(void)
 	tcase_add_checked_fixture(t, begin, bench_end);
 	tcase_add_test(t, one_list_for_all_channels);
 	tcase_add_test(t, another_node_changes_it);
+	tcase_add_test(t, it_changes_while_somebody_joins);
 	tcase_add_loop_test(t, the_store_is_away_at_the_join, 0, sizeof(failures) / sizeof(failures[0]));
 	tcase_add_loop_test(t, the_store_is_away_later, 0, sizeof(failures) / sizeof(failures[0]));
 	tcase_add_test(t, too_many);

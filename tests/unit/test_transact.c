@@ -266,20 +266,30 @@ START_TEST(the_newest_is_old)
 }
 END_TEST
 
-/* Told nothing behind the end, whatever it was waiting for. */
+static struct transaction *under_way;
+
+static bool
+decides_and_cancels(void *arg, struct history_change *change)
+{
+	transaction_cancel(under_way);
+	return decides_next(arg, change);
+}
+
+/* Told nothing behind the end, whatever it was waiting for; or it ends as it decides. */
 START_TEST(cancelled)
 {
-	struct transaction *t = history_transact(a->feed, &next, SLICE("u"), true);
+	const struct transaction_user cancels = { .decide = decides_and_cancels, .done = on_done };
+	struct transaction *t = under_way = history_transact(a->feed, _i == 2 ? &cancels : &next, SLICE("u"), true);
 
-	if (_i == 1) {
-		while (n_decided == 0)
-			loop_turn(loop, true);
-	}
-	transaction_cancel(t);
+	while (_i >= 1 && n_decided == 0)
+		loop_turn(loop, true);
+	if (_i < 2)
+		transaction_cancel(t);
 	transaction_cancel(NULL);
 	with_redis_turn_until(loop, never, NULL, 100);
 	ck_assert_uint_eq(n_done, 0);
-	ck_assert_uint_eq(n_decided, (unsigned)_i);
+	ck_assert_uint_eq(n_decided, _i >= 1);
+	ck_assert_int_eq(with_redis_int("XLEN test:history:{t}"), _i == 1);
 	ck_assert(!history_is_transacting(a->history));
 	/* And the end comes in the midst of one. */
 	history_transact(a->feed, &next, SLICE("u"), true);
@@ -349,7 +359,7 @@ transact_suite(void)
 	tcase_add_test(t, two_nodes_race);
 	tcase_add_loop_test(t, everything_breaks, 0, 2);
 	tcase_add_test(t, the_newest_is_old);
-	tcase_add_loop_test(t, cancelled, 0, 2);
+	tcase_add_loop_test(t, cancelled, 0, 3);
 	tcase_add_test(t, one_list_on_two_nodes);
 	return s;
 }
