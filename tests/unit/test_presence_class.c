@@ -14,6 +14,7 @@ Suite *presence_class_suite(void);
 #define TOPIC			"presence:room:7"
 #define JOIN(payload)		"[\"1\",\"1\",\"" TOPIC "\",\"phx_join\"," payload "]"
 #define UPDATE(ref, payload)	"[\"1\",\"" ref "\",\"" TOPIC "\",\"update_status\"," payload "]"
+#define TYPING(ref, payload)	"[\"1\",\"" ref "\",\"" TOPIC "\",\"typing\"," payload "]"
 #define ANSWER(ref, payload)	REPLY("\"1\"", "\"" ref "\"", TOPIC, payload)
 #define INVALID(field)		"{\"status\":\"error\",\"response\":{\"reason\":\"invalid_payload\",\"field\":\"" field "\"}}"
 #define STATE(key, meta)	"[\"1\",null,\"" TOPIC "\",\"presence_state\",{\"" key "\":{\"metas\":[" meta "]}}]"
@@ -30,15 +31,15 @@ static const struct {
 	const char *user;
 	const char *payload;
 	const char *answer;
-	const char *status;
+	const char *meta;
 } joins[] = {
-	{ "u1", "{}", OK, "\"online\"" },
-	{ "u1", "{\"user_id\":\"u1\"}", OK, "\"online\"" },
-	{ "u1", "{\"user_id\":\"\\u0075\\u0031\",\"status\":\"away\"}", OK, "\"away\"" },
-	{ "u1", "{\"user_id\":null,\"status\":\"\"}", OK, "\"\"" },
-	{ "42", "{\"user_id\":42}", OK, "\"online\"" },
-	{ "42", "{\"user_id\":\"42\"}", OK, "\"online\"" },
-	{ "-7", "{\"user_id\":-7}", OK, "\"online\"" },
+	{ "u1", "{}", OK, "\"status\":\"online\"" },
+	{ "u1", "{\"user_id\":\"u1\"}", OK, "\"status\":\"online\"" },
+	{ "u1", "{\"user_id\":\"\\u0075\\u0031\",\"status\":\"away\"}", OK, "\"status\":\"away\"" },
+	{ "u1", "{\"user_id\":null,\"status\":\"\"}", OK, "\"status\":\"\"" },
+	{ "42", "{\"user_id\":42}", OK, "\"status\":\"online\"" },
+	{ "42", "{\"user_id\":\"42\"}", OK, "\"status\":\"online\"" },
+	{ "-7", "{\"user_id\":-7}", OK, "\"status\":\"online\"" },
 	{ "42", "{\"user_id\":42.0}", REASON("unauthorized"), NULL },
 	{ "42", "{\"user_id\":43}", REASON("unauthorized"), NULL },
 	{ "u1", "{\"user_id\":\"u2\"}", REASON("unauthorized"), NULL },
@@ -51,6 +52,18 @@ static const struct {
 	{ "u1", "{\"user_id\":true}", INVALID("user_id"), NULL },
 	{ "u1", "{\"status\":7}", INVALID("status"), NULL },
 	{ "u1", "{\"status\":null}", INVALID("status"), NULL },
+	/* Others, too, as they may be told later; but for what belongs to the join. */
+	{ "u1", "{\"typing\":false,\"mood\":{\"is\":[1]},\"user_id\":\"u1\"}", OK,
+	  "\"status\":\"online\",\"typing\":false,\"mood\":{\"is\":[1]}" },
+	{ "u1", "{\"x\":1,\"st\\u0061tus\":\"away\",\"x\":2}", OK, "\"status\":\"away\",\"x\":2" },
+	{ "u1", "{\"t\\u006fken\":\"u1/1000\",\"x\":1}", OK, "\"status\":\"online\",\"x\":1" },
+	{ "u1", "{\"typing\":\"yes\"}", INVALID("typing"), NULL },
+	{ "u1", "{\"typing\":null}", INVALID("typing"), NULL },
+	{ "u1", "{\"online_at\":0}", INVALID("online_at"), NULL },
+	{ "u1", "{\"phx_ref\":\"x\"}", INVALID("phx_ref"), NULL },
+	{ "u1", "{\"\":1}", INVALID(""), NULL },
+	{ "u1", "{\"\\u0000\":1}", INVALID("payload"), NULL },
+	{ "u1", "[]", INVALID("payload"), NULL },
 };
 
 START_TEST(who_may_join)
@@ -58,13 +71,13 @@ START_TEST(who_may_join)
 	struct client *c = client_new(&codec_phoenix_v2, joins[_i].user, 0);
 	autofree char *join = xasprintf(JOIN("%s"), joins[_i].payload);
 	autofree char *answer = xasprintf(ANSWER("1", "%s"), joins[_i].answer);
-	autofree char *state = xasprintf(STATE("%s", "{\"online_at\":*,\"status\":%s,\"phx_ref\":\"*\"}"), joins[_i].user,
-	    joins[_i].status != NULL ? joins[_i].status : "");
+	autofree char *state = xasprintf(STATE("%s", "{\"online_at\":*,%s,\"phx_ref\":\"*\"}"), joins[_i].user,
+	    joins[_i].meta != NULL ? joins[_i].meta : "");
 
 	client_says(c, join);
 	client_hears(c, answer);
 	pass(BENCH_WINDOW + 10);
-	if (joins[_i].status != NULL)
+	if (joins[_i].meta != NULL)
 		client_hears_like(c, state);
 	client_hears_nothing(c);
 }
@@ -77,6 +90,26 @@ START_TEST(bytes_do_not_join)
 
 	session_receive(&c->session, true, slice(join, sizeof(join) - 1));
 	client_hears(c, ANSWER("1", INVALID("payload")));
+}
+END_TEST
+
+/* Of what a client says of itself; a token is not that. */
+START_TEST(a_first_meta_is_bounded)
+{
+	struct client *c = client_v2();
+	char	       text[5000];
+	autofree char *fine = NULL, *large = NULL;
+
+	memset(text, 'x', sizeof(text));
+	fine = xasprintf(JOIN("{\"token\":\"u1/1000%.*s\",\"x\":\"%.*s\"}"), 2000, text, 3900, text);
+	large = xasprintf(JOIN("{\"x\":\"%.*s\"}"), 4000, text);
+	client_says(c, large);
+	client_hears(c, ANSWER("1", INVALID("payload")));
+	client_says(c, fine);
+	client_hears(c, ANSWER("1", OK));
+	pass(BENCH_WINDOW + 10);
+	ck_assert_uint_eq(c->out.n, 1);
+	ck_assert_uint_gt(frame_body_len(outq_at(&c->out, 0)), 3900);
 }
 END_TEST
 
@@ -120,6 +153,42 @@ START_TEST(updates_replace_what_they_name)
 		client_hears_like(c, diff);
 		client_hears_nothing(c);
 	}
+}
+END_TEST
+
+/* As "Channels and Presence Reference" has it. */
+START_TEST(typing_is_an_event_as_well)
+{
+	struct client *c = client_in("u1");
+
+	client_says(c, TYPING("2", "{\"typing\":true,\"status\":7}"));
+	client_hears(c, ANSWER("2", OK));
+	pass(BENCH_WINDOW + 10);
+	client_hears_like(c, "[null,null,\"" TOPIC "\",\"presence_diff\",{\"joins\":{\"u1\":{\"metas\":[{\"online_at\":*,"
+	    "\"status\":\"online\",\"typing\":true,\"phx_ref\":\"*\",\"phx_ref_prev\":\"*\"}]}},\"leaves\":{\"u1\":"
+	    "{\"metas\":[{\"online_at\":*,\"status\":\"online\",\"phx_ref\":\"*\"}]}}}]");
+	client_says(c, TYPING("3", "{\"typing\":true}"));
+	client_hears(c, ANSWER("3", OK));
+	pass(BENCH_WINDOW + 10);
+	client_hears_nothing(c);
+	client_says(c, TYPING("4", "{\"typing\":false}"));
+	client_hears(c, ANSWER("4", OK));
+	pass(BENCH_WINDOW + 10);
+	ck_assert_uint_eq(c->out.n, 1);
+}
+END_TEST
+
+static const char *const bad_typing[] = { "{}", "{\"typing\":null}", "{\"typing\":\"true\"}", "{\"typing\":1}" };
+
+START_TEST(bad_typing_is_refused)
+{
+	struct client *c = client_in("u1");
+	autofree char *push = xasprintf(TYPING("2", "%s"), bad_typing[_i]);
+
+	client_says(c, push);
+	client_hears(c, ANSWER("2", INVALID("typing")));
+	pass(BENCH_WINDOW + 10);
+	client_hears_nothing(c);
 }
 END_TEST
 
@@ -209,12 +278,17 @@ END_TEST
 START_TEST(other_events_are_unknown)
 {
 	static const char push[] = "\x00\x01\x01\x0f\x0d" "13" TOPIC "update_status\x00\xff";
+	static const char typing[] = "\x00\x01\x01\x0f\x06" "14" TOPIC "typing\x00\xff";
 	struct client *c = client_in("u1");
 
 	client_says(c, "[\"1\",\"2\",\"" TOPIC "\",\"say\",{}]");
 	client_hears(c, ANSWER("2", REASON("unknown_event")));
 	session_receive(&c->session, true, slice(push, sizeof(push) - 1));
 	client_hears(c, ANSWER("3", INVALID("payload")));
+	session_receive(&c->session, true, slice(typing, sizeof(typing) - 1));
+	client_hears(c, ANSWER("4", INVALID("payload")));
+	client_says(c, UPDATE("5", "\"away\""));
+	client_hears(c, ANSWER("5", INVALID("payload")));
 }
 END_TEST
 
@@ -225,6 +299,8 @@ START_TEST(an_impossible_name)
 
 	client_says(c, UPDATE("2", "{\"status\":\"away\"}"));
 	client_hears(c, ANSWER("2", REASON("invalid_state")));
+	client_says(c, TYPING("3", "{\"typing\":true}"));
+	client_hears(c, ANSWER("3", REASON("invalid_state")));
 }
 END_TEST
 
@@ -271,7 +347,10 @@ presence_class_suite(void)
 	tcase_add_checked_fixture(t, class_begin, bench_end);
 	tcase_add_loop_test(t, who_may_join, 0, sizeof(joins) / sizeof(joins[0]));
 	tcase_add_test(t, bytes_do_not_join);
+	tcase_add_test(t, a_first_meta_is_bounded);
 	tcase_add_test(t, updates_replace_what_they_name);
+	tcase_add_test(t, typing_is_an_event_as_well);
+	tcase_add_loop_test(t, bad_typing_is_refused, 0, sizeof(bad_typing) / sizeof(bad_typing[0]));
 	tcase_add_loop_test(t, what_changes_nothing_is_not_told, 0, 2);
 	tcase_add_loop_test(t, bad_updates_are_refused, 0, sizeof(bad_updates) / sizeof(bad_updates[0]));
 	tcase_add_test(t, metas_are_bounded);
