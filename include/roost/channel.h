@@ -141,6 +141,11 @@ struct channel_class {
 	 * channel_keep_history(): for the HTTP API, which posts and reads where no channel is. NULL = they do not.
 	 */
 	bool	(*history)(const void *data, struct history_limits *limits);
+	/*
+	 * Is a kept message for this client? Pages of channel_catch_up() and channel_load() hold no others; where a page of the
+	 * latter would hold none at all, it is read on. NULL = all are.
+	 */
+	bool	(*wants)(const struct channel *, const struct history_message *);
 };
 
 /* A loadable module defines this symbol: its classes, ending with NULL. */

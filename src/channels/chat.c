@@ -296,4 +296,5 @@ const struct channel_class chat_class = {
 	.handle_list = chat_blocks_changed,
 	.leave = chat_leave,
 	.history = chat_history,
+	.wants = chat_wants,
 };

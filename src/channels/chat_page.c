@@ -1,5 +1,5 @@
 /*
- * The class chat: what was said before, for who comes and for who asks, without those whom the user blocks.
+ * The class chat: what was said before, for who comes and for who asks.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -33,37 +33,24 @@ chat_is_blocked(const struct channel *ch, struct slice payload)
 	    channel_list_has(ch, user);
 }
 
-/* Those of a page that this user is to see, as an array of struct history_message. */
-static struct history_page
-chat_select(const struct channel *ch, const struct history_page *page, struct buf *selected)
+bool
+chat_wants(const struct channel *ch, const struct history_message *m)
 {
-	struct history_page out = *page;
-
-	for (unsigned i = 0; i < page->n; i++) {
-		const struct history_message *m = &page->messages[i];
-
-		if (slice_is(m->event, "new_message") && !chat_is_blocked(ch, m->payload))
-			buf_add(selected, m, sizeof(*m));
-	}
-	out.messages = (const void *)selected->p;
-	out.n = (unsigned)(selected->n / sizeof(*out.messages));
-	return out;
+	return slice_is(m->event, "new_message") && !chat_is_blocked(ch, m->payload);
 }
 
 /* {"messages":[…]}; returns whether there are more. */
 static bool
-chat_add_page(struct buf *out, const struct channel *ch, const struct history_page *page, bool forward)
+chat_add_page(struct buf *out, const struct history_page *page, bool forward)
 {
-	autobuf struct buf  selected = { 0 };
-	struct history_page shown = chat_select(ch, page, &selected);
-	unsigned	    from, to;
-	bool		    cut = common_page_fit(&shown, forward, &from, &to);
+	unsigned from, to;
+	bool	 cut = common_page_fit(page, forward, &from, &to);
 
 	buf_add_str(out, "{\"messages\":[");
 	for (unsigned i = from; i < to; i++) {
 		if (i > from)
 			buf_add_char(out, ',');
-		common_add_message(out, &shown.messages[i]);
+		common_add_message(out, &page->messages[i]);
 	}
 	buf_add_str(out, "]}");
 	return cut || page->more;
@@ -83,7 +70,7 @@ chat_accept(struct channel *ch, const struct history_page *page)
 	struct chat	  *chat = channel_state(ch);
 	bool		   since = chat->last_seen != NULL;
 	autobuf struct buf greeting = { 0 }, reply = { 0 };
-	bool		   more = chat_add_page(&greeting, ch, page, since && page->recovered);
+	bool		   more = chat_add_page(&greeting, page, since && page->recovered);
 
 	buf_add_slice(&reply, buf_slice(&greeting));
 	chat_reopen(&reply);
@@ -125,7 +112,7 @@ chat_catch_up(struct channel *ch)
 }
 
 static void
-chat_loaded(struct channel *ch, struct channel_ref *ref, const struct history_page *page, bool forward)
+chat_loaded(struct channel_ref *ref, const struct history_page *page, bool forward)
 {
 	autobuf struct buf b = { 0 };
 	bool		   more;
@@ -134,7 +121,7 @@ chat_loaded(struct channel *ch, struct channel_ref *ref, const struct history_pa
 		channel_ref_reply(ref, false, channel_json(SLICE("{\"reason\":\"unavailable\"}")));
 		return;
 	}
-	more = chat_add_page(&b, ch, page, forward);
+	more = chat_add_page(&b, page, forward);
 	chat_reopen(&b);
 	buf_addf(&b, ",\"has_more\":%s", more ? "true" : "false");
 	/* Who reads on from a message that is gone has missed something. */
@@ -147,13 +134,13 @@ chat_loaded(struct channel *ch, struct channel_ref *ref, const struct history_pa
 static void
 chat_loaded_before(struct channel *ch, struct channel_ref *ref, const struct history_page *page)
 {
-	chat_loaded(ch, ref, page, false);
+	chat_loaded(ref, page, false);
 }
 
 static void
 chat_loaded_after(struct channel *ch, struct channel_ref *ref, const struct history_page *page)
 {
-	chat_loaded(ch, ref, page, true);
+	chat_loaded(ref, page, true);
 }
 
 int

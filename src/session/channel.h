@@ -57,6 +57,8 @@ struct asked {
 	struct channel_ref *ref;
 	void		  (*loaded)(struct channel *, struct channel_ref *, const struct history_page *);	/* of a page */
 	void		  (*marked)(struct channel *, struct channel_ref *, int error, struct slice id);	/* of a mark */
+	bool		    forward;	/* of a page, which holds so many at most */
+	unsigned	    limit;
 	size_t		    n;
 	char		    text[];	/* n bytes: a post's response, a mark's id */
 };
