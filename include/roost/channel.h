@@ -299,8 +299,9 @@ struct channel_transaction {
 	/* Fills the change and returns true; false: nothing is to be posted. `ch` NULL: see channel_transact(). */
 	bool	(*decide)(struct channel *ch, void *arg, struct history_change *);
 	/*
-	 * Told once, later: 0 and the message's id (p == NULL: nothing was posted); -EHOSTUNREACH. The posted message may have been
-	 * heard (as any is, as a broadcast: handle_out) before or will be after. `ch` NULL: it has ended; arg is to be freed even so.
+	 * Told once, later: 0 and the message's id (p == NULL: nothing was posted); -EHOSTUNREACH: it may have been, or not; -EINVAL:
+	 * what was decided is no message. The posted message may have been heard (as any is, as a broadcast: handle_out) before or
+	 * will be after. `ch` NULL: it has ended; arg is to be freed even so.
 	 */
 	void	(*done)(struct channel *ch, void *arg, int error, struct slice id);
 	void	*arg;
