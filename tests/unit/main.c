@@ -17,6 +17,7 @@
 	X(batch) \
 	X(broker_redis) \
 	X(buf) \
+	X(call) \
 	X(catchup) \
 	X(census) \
 	X(channel) \
@@ -78,6 +79,7 @@
 	X(room) \
 	X(routes) \
 	X(session) \
+	X(signaling) \
 	X(stats) \
 	X(store) \
 	X(stream) \
