@@ -329,8 +329,8 @@ ROOST_API unsigned channel_list_count(const struct channel *);
 ROOST_API int channel_list_set(struct channel *, struct slice name, bool listed);
 
 /*
- * Nodes, for what must end with the node that holds it: the name and the epoch (0 = none now) of this one; and is that node
- * up, under that epoch still?
+ * Nodes, for what must end with the node that holds it: the name of this one, and the epoch under which its process began (0 =
+ * it has no place among the others now); and is that node up, and has not begun anew since?
  */
 ROOST_API struct slice channel_node(const struct channel *, uint64_t *epoch);
 ROOST_API bool channel_node_is_up(const struct channel *, struct slice node, uint64_t epoch);
