@@ -12,7 +12,7 @@
 #define MAX_ID		128	/* characters of a device's id */
 #define MAX_LIMIT	1000	/* devices */
 #define AGAIN_MS	200	/* who finds no place looks again: somebody may be about to leave */
-#define CHECK_MS	10000	/* is our node still the one that it was? */
+#define LATER_MS	10000	/* until a place is asked for again where our node had none among the others */
 #define RENEW_MS	(UINT64_C(24) * 3600 * 1000)	/* what is so old is said again */
 #define KEEP_MS		(3 * RENEW_MS)	/* and would be forgotten */
 #define EMPTY_MS	60000	/* so would what says that nobody is there */
@@ -37,7 +37,6 @@ struct device {
 	char	*id;
 	char	 channel[CHANNEL_ID_LEN + 1];	/* the name of its place */
 	int64_t	 at;		/* ms since 1970: it joined */
-	uint64_t epoch;		/* of our node, as it last claimed the place */
 	uint64_t heard;		/* ms: when it last found itself there */
 	const char *out;	/* what was decided: why there is no place; NULL = there is */
 	bool	 entered;	/* its place may stand in the topic's state */
@@ -45,7 +44,7 @@ struct device {
 	bool	 unsure;	/* it was not in what the join read */
 	bool	 asking;	/* for its place: a transaction is under way */
 	bool	 again;		/* it will ask behind that */
-	bool	 later;		/* at the next check */
+	bool	 later;		/* not now: our node has no place itself */
 	bool	 renewing;
 };
 
@@ -234,7 +233,6 @@ places_add(struct places *p, struct channel *ch)
 	if (h.epoch == 0)
 		return false;
 	buf_add(&p->holders, &h, sizeof(h));
-	d->epoch = h.epoch;
 	return true;
 }
 
@@ -290,22 +288,14 @@ devices_evict(struct channel *ch)
 	channel_stop(ch);
 }
 
-/* Who has its place need say nothing, unless our epoch is another now; or all is to be said again, by the first. */
+/* Who has its place need say nothing, unless all is to be said again: that is for the first. */
 static bool
-devices_decide_held(struct channel *ch, struct places *p, unsigned at, struct history_change *change)
+devices_decide_held(struct channel *ch, struct places *p, struct history_change *change)
 {
-	struct device *d = channel_state(ch);
-	struct holder *own = places_at(p, at);
-	uint64_t       epoch, old = own->epoch;
+	const struct device *d = channel_state(ch);
+	unsigned	     at;
 
-	own->node = channel_node(ch, &epoch);
-	d->later = epoch == 0;
-	if (epoch == 0)
-		return false;
-	d->epoch = own->epoch = epoch;
 	places_drop_dead(p, ch);
-	if (old != epoch)
-		return places_post(p, change);
 	return d->renewing && places_find_channel(p, d->channel, &at) && at == 0 && places_post(p, change);
 }
 
@@ -318,9 +308,10 @@ devices_decide_stay(struct channel *ch, void *arg, struct history_change *change
 	unsigned		    at;
 
 	d->out = NULL;
+	d->later = false;
 	places_read(&p, change->newest);
 	if (places_find_channel(&p, d->channel, &at))
-		return devices_decide_held(ch, &p, at, change);
+		return devices_decide_held(ch, &p, change);
 	places_drop_dead(&p, ch);
 	if (places_find_device(&p, d->id, &at))
 		d->out = replaced;
@@ -340,8 +331,9 @@ devices_asked(struct channel *ch, void *arg, int error, struct slice id)
 	if (d == NULL)
 		return;
 	d->asking = d->renewing = false;
-	if (error < 0)
-		d->later = true;
+	d->later |= error < 0;
+	if (d->later)
+		channel_set_timer(ch, TIMER_CHECK, LATER_MS);
 	else if (d->out != NULL)
 		devices_evict(ch);
 	else {
@@ -367,13 +359,12 @@ static int
 devices_check(struct channel *ch)
 {
 	struct device *d = channel_state(ch);
-	uint64_t       epoch;
+	uint64_t       age = channel_now(ch) - d->heard;
 
-	channel_node(ch, &epoch);
-	d->renewing = channel_now(ch) - d->heard >= RENEW_MS;
-	if (d->later || d->renewing || (epoch != 0 && epoch != d->epoch))
+	d->renewing = age >= RENEW_MS;
+	channel_set_timer(ch, TIMER_CHECK, d->renewing ? RENEW_MS : RENEW_MS - age);
+	if (d->later || d->renewing)
 		devices_ask(ch);
-	channel_set_timer(ch, TIMER_CHECK, CHECK_MS);
 	return 0;
 }
 
@@ -515,7 +506,7 @@ devices_joined(struct channel *ch)
 	buf_addf(&meta, "{\"online_at\":%lld}", (long long)(channel_wall(ch) / 1000));
 	common_track(ch, slice_str(d->id), buf_slice(&meta));
 	d->heard = channel_now(ch);
-	channel_set_timer(ch, TIMER_CHECK, CHECK_MS);
+	channel_set_timer(ch, TIMER_CHECK, RENEW_MS);
 	if (d->unsure)
 		devices_ask(ch);
 	return 0;
