@@ -44,6 +44,12 @@ call_is_name(struct slice token, struct slice name)
 	return channel_json_string(token, scratch, sizeof(scratch), &text) == 0 && slice_eq(text, name);
 }
 
+bool
+call_is_device(const struct call_party *p, struct slice device)
+{
+	return device.n > 0 && slice_eq(p->device, device);
+}
+
 int
 call_party_of(const struct call *c, struct slice user)
 {
@@ -120,6 +126,9 @@ static int
 read_party(struct call_party *p, struct slice object)
 {
 	if (object.p == NULL || read_user(channel_json_member(object, "user"), &p->user) < 0)
+		return -EINVAL;
+	p->device = channel_json_member(object, "device");
+	if (p->device.p != NULL && read_user(p->device, &p->device) < 0)
 		return -EINVAL;
 	if (read_name(channel_json_member(object, "channel"), &p->channel) < 0 ||
 	    read_name(channel_json_member(object, "node"), &p->node) < 0 ||
@@ -228,11 +237,21 @@ add_name(struct buf *out, const char *name, struct slice text)
 }
 
 static void
+add_token(struct buf *out, const char *name, struct slice token)
+{
+	if (token.n == 0)
+		return;
+	buf_addf(out, ",\"%s\":", name);
+	buf_add_slice(out, token);
+}
+
+static void
 add_party(struct buf *out, const char *name, const struct call_party *p)
 {
 	buf_addf(out, ",\"%s\":{\"user\":", name);
 	buf_add_slice(out, p->user);
 	add_name(out, "channel", p->channel);
+	add_token(out, "device", p->device);
 	add_name(out, "node", p->node);
 	if (p->epoch > 0)
 		buf_addf(out, ",\"epoch\":%llu", (unsigned long long)p->epoch);
@@ -281,6 +300,7 @@ take_place(struct call *c, const struct call_act *a)
 	struct call_party *p = &c->party[a->by];
 
 	p->channel = a->channel;
+	p->device = a->device;
 	p->node = a->node;
 	p->epoch = a->epoch;
 	p->lost = false;
@@ -423,9 +443,9 @@ static enum call_verdict
 on_back(struct call *c, const struct call_act *a)
 {
 	const struct call_party *p = &c->party[a->by];
-	bool			 same = slice_eq(p->channel, a->channel);
+	bool			 same = slice_eq(p->channel, a->channel), gone = a->gone || call_is_device(p, a->device);
 
-	if (!call_is_live(c) || p->channel.n == 0 || (!same && !a->gone))
+	if (!call_is_live(c) || p->channel.n == 0 || (!same && !gone))
 		return CALL_NOTHING;
 	if (same && !p->lost && p->epoch == a->epoch && slice_eq(p->node, a->node))
 		return CALL_NOTHING;
@@ -565,10 +585,7 @@ call_message_write(const struct call_message *m, const struct call *c, struct bu
 	buf_add_str(out, "{\"state\":");
 	call_write(c, out);
 	buf_addf(out, ",\"event\":\"%s\"", call_event_name(m->event));
-	if (m->from.p != NULL) {
-		buf_add_str(out, ",\"from\":");
-		buf_add_slice(out, m->from);
-	}
+	add_token(out, "from", m->from);
 	add_name(out, "channel", m->channel);
 	buf_add_str(out, ",\"data\":");
 	buf_add_slice(out, m->data);

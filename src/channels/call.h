@@ -7,7 +7,7 @@
 
 #include <roost/channel.h>
 
-#define CALL_MAX_USER	512	/* bytes of a user's name */
+#define CALL_MAX_USER	512	/* bytes of a user's or a device's name */
 #define CALL_MAX_NAME	128	/* bytes of other names */
 #define CALL_MAX_EVENTS	400	/* that are kept of one call at a time: one page of history holds them, and some more */
 #define CALL_SLOTS	7	/* of time, in which is counted what is kept: six that make up the whole, and the current one */
@@ -35,7 +35,7 @@ enum call_event {
 	/* What they do not hear of: */
 	CALL_OPEN,		/* the topic's two users are fixed */
 	CALL_LOST,		/* the channel that takes part is gone, without a word */
-	CALL_BACK		/* a channel takes the place of one that is gone */
+	CALL_BACK		/* a channel takes the place of one that is gone, or of its own device */
 };
 
 enum call_verdict {
@@ -50,6 +50,7 @@ enum call_verdict {
 struct call_party {
 	struct slice	user;		/* as a JSON token */
 	struct slice	channel;	/* that takes part; n == 0: none does yet, or any */
+	struct slice	device;		/* what that calls itself, as a JSON token; n == 0: nothing */
 	struct slice	node;		/* where that is */
 	uint64_t	epoch;		/* of the node */
 	struct slice	heard;		/* id of the last message that was relayed to a channel which was lost; n == 0: none */
@@ -76,6 +77,7 @@ struct call_act {
 	enum call_event	event;
 	unsigned	by;		/* index of the party */
 	struct slice	channel;	/* that acts */
+	struct slice	device;		/* JSON token; may be empty */
 	struct slice	node;
 	uint64_t	epoch;
 	int64_t		call;		/* busy, missed, disconnected: which one */
@@ -100,6 +102,8 @@ call_is_live(const struct call *c)
 	return c->phase != CALL_IDLE;
 }
 
+/* Would that device be back in the party's place? */
+bool call_is_device(const struct call_party *, struct slice device);
 /* Is that token the text `name`? */
 bool call_is_name(struct slice token, struct slice name);
 /* Index of the party; -1 for who is none. */

@@ -137,12 +137,15 @@ signaling_is_gone(const struct signaling *s, const struct call_party *p)
 /* Joining. */
 
 static void
-set_users(struct signaling *s, struct slice me, struct slice other)
+set_names(struct signaling *s, struct slice me, struct slice other, const struct channel_value *device)
 {
-	buf_add_slice(&s->users, me);
-	buf_add_slice(&s->users, other);
-	s->me = slice(s->users.p, me.n);
-	s->other = slice_from(buf_slice(&s->users), me.n);
+	buf_add_slice(&s->names, me);
+	buf_add_slice(&s->names, other);
+	if (device->given)
+		channel_json_add(&s->names, device->text);
+	s->me = slice(s->names.p, me.n);
+	s->other = slice(s->names.p + me.n, other.n);
+	s->device = slice_from(buf_slice(&s->names), me.n + other.n);
 }
 
 /* Is it somebody else whom that member names? */
@@ -167,14 +170,15 @@ signaling_join(struct channel *ch, const struct channel_message *params)
 	static const struct channel_field fields[] = {
 		{ "caller_id", CHANNEL_TEXT, true, 1, MAX_USER },
 		{ "callee_id", CHANNEL_TEXT, true, 1, MAX_USER },
+		{ "device_id", CHANNEL_TEXT, false, 1, MAX_USER },
 	};
 	const struct signaling_route *r = channel_route_data(ch);
 	struct signaling	     *s = channel_state(ch);
 	autobuf struct buf	      scratch = { 0 };
-	struct channel_value	      v[2];
+	struct channel_value	      v[3];
 	struct slice		      me = channel_user(ch), caller, callee;
 
-	if (!channel_read(ch, params, fields, 2, v, &scratch))
+	if (!channel_read(ch, params, fields, 3, v, &scratch))
 		return CHANNEL_REFUSED;
 	caller = v[0].text;
 	callee = v[1].text;
@@ -191,9 +195,9 @@ signaling_join(struct channel *ch, const struct channel_message *params)
 	s->queue_end = &s->queue;
 	s->held_end = &s->held;
 	channel_new_id(ch, s->id);
-	set_users(s, me, slice_eq(me, caller) ? callee : caller);
+	set_names(s, me, slice_eq(me, caller) ? callee : caller, &v[2]);
 	if (signaling_open(s) < 0) {
-		buf_done(&s->users);
+		buf_done(&s->names);
 		return -EIO;
 	}
 	table_add(s);
@@ -233,7 +237,7 @@ signaling_leave(struct channel *ch, const char *why)
 	signaling_drop_queue(s);
 	signaling_drop_held(s);
 	buf_done(&s->text);
-	buf_done(&s->users);
+	buf_done(&s->names);
 }
 
 /* What clients push. */

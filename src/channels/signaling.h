@@ -24,8 +24,9 @@ struct signaling_held;
 struct signaling {
 	struct channel	 *channel;
 	struct signaling *next;		/* of this node, in one place of the table */
-	struct buf	  users;	/* the two names */
-	struct slice	  me, other;
+	struct buf	  names;	/* the texts of these: */
+	struct slice	  me, other;	/* the two users */
+	struct slice	  device;	/* what the client calls its own, as a JSON token; empty: nothing */
 	char		  id[CHANNEL_ID_LEN + 1];	/* our channel's */
 
 	/* The topic's state as we heard it last. */

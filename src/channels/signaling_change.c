@@ -50,7 +50,7 @@ change_new(const struct signaling *s, const struct signaling_words *w, struct sl
 	char			*at;
 
 	node = channel_node(s->channel, &epoch);
-	g = malloc(sizeof(*g) + s->users.n + channel.n + node.n + heard.n + w->data.n);
+	g = malloc(sizeof(*g) + s->names.n + channel.n + node.n + heard.n + w->data.n);
 	if (g == NULL)
 		return NULL;
 	at = g->text;
@@ -59,7 +59,7 @@ change_new(const struct signaling *s, const struct signaling_words *w, struct sl
 		.has_from = w->has_from, .has_reason = w->has_reason, .verdict = CALL_NOTHING,
 	};
 	g->act = (struct call_act){
-		.event = w->event, .channel = put(&at, channel), .node = put(&at, node), .epoch = epoch,
+		.event = w->event, .channel = put(&at, channel), .device = put(&at, s->device), .node = put(&at, node), .epoch = epoch,
 		.call = s->call.since, .now = channel_wall(s->channel), .bytes = w->data.n, .heard = put(&at, heard),
 	};
 	return g;

@@ -238,18 +238,23 @@ refuse_unauthorized(struct channel *ch)
 static void
 find(struct signaling *s, const struct history_message *kept)
 {
-	const struct signaling_route *r = channel_route_data(s->channel);
-	struct call_message	      m;
+	struct call_message m;
 
 	if (call_message_read(&m, kept->payload) < 0)
 		return;
 	if (m.event == CALL_INITIATE || m.event == CALL_END)
 		signaling_drop_held(s);
-	/* The newest may be older than what is told: it is kept for its state. */
-	if (kept->at + (int64_t)r->kept.keep_ms < channel_wall(s->channel))
-		return;
 	if (call_is_relayed(m.event) && !call_is_name(m.from, s->me))
 		hold(s, m.event, kept->id, m.data);
+}
+
+/* The newest is kept for its state. Where it is alone, it may be older than what is told. */
+static bool
+is_old(const struct signaling *s, const struct history_page *page)
+{
+	const struct signaling_route *r = channel_route_data(s->channel);
+
+	return page->n == 1 && page->messages[0].at + (int64_t)r->kept.keep_ms < channel_wall(s->channel);
 }
 
 static void
@@ -262,7 +267,7 @@ caught_up(struct channel *ch, const struct history_page *page)
 		refuse_unavailable(ch);
 		return;
 	}
-	for (unsigned i = 0; i < page->n; i++)
+	for (unsigned i = 0; i < page->n && !is_old(s, page); i++)
 		find(s, &page->messages[i]);
 	if (page->n > 0 && call_message_read(&m, page->messages[page->n - 1].payload) == 0 && !take_state(s, m.state)) {
 		refuse_unauthorized(ch);
@@ -304,7 +309,8 @@ signaling_begin(struct signaling *s)
 		signaling_drop_held(s);
 		return;
 	}
-	watch(s, channel_wall(s->channel) - s->call.since);
+	/* For a caller who comes back it has rung for some time; of others none is sooner done with it. */
+	watch(s, s->mine == s->call.caller ? channel_wall(s->channel) - s->call.since : 0);
 	if (my_place(s)->channel.n > 0) {
 		s->waits = s->call.since;
 		s->wait_until = channel_now(s->channel) + WAIT_MS;
@@ -330,7 +336,7 @@ look_place(struct signaling *s, uint64_t now)
 		signaling_mind(s, CALL_BACK, slice_str(s->id));
 	if (s->waits == 0)
 		return UINT64_MAX;
-	if (signaling_is_gone(s, p)) {
+	if (signaling_is_gone(s, p) || call_is_device(p, s->device)) {
 		signaling_mind(s, CALL_BACK, slice_str(s->id));
 		return UINT64_MAX;
 	}

@@ -49,7 +49,7 @@ check_state(struct slice text)
 	for (int event = CALL_INITIATE; event <= CALL_BACK; event++)
 		for (unsigned i = 0; i < 4; i++)
 			check_act(&c, (struct call_act){
-				.event = (enum call_event)event, .by = i & 1, .node = SLICE("n1"), .epoch = 3, .call = c.since,
+				.event = (enum call_event)event, .by = i & 1, .device = SLICE("\"d\""), .node = SLICE("n1"), .epoch = 3, .call = c.since,
 				.now = INT64_C(1800000000000), .bytes = 100, .heard = SLICE("x"), .gone = i >> 1,
 			});
 }

@@ -217,6 +217,33 @@ START_TEST(a_lost_channel_is_replaced)
 }
 END_TEST
 
+/* A device that is not known to be gone yet makes room for itself alone. */
+static const struct {
+	const char	 *was, *comes;
+	enum call_verdict verdict;
+} devices[] = {
+	{ "\"phone\"", "\"phone\"", CALL_DONE },
+	{ "\"phone\"", "\"laptop\"", CALL_NOTHING },
+	{ "\"phone\"", "", CALL_NOTHING },
+	{ "", "\"phone\"", CALL_NOTHING },
+	{ "", "", CALL_NOTHING },
+};
+
+START_TEST(a_device_replaces_itself)
+{
+	struct call	c = call_in(OFFERED);
+	struct call_act answer = act_of(CALL_ANSWER, B), back = act_of(CALL_BACK, B2);
+	uint64_t	retry;
+
+	answer.device = slice_str(devices[_i].was);
+	back.device = slice_str(devices[_i].comes);
+	back.gone = false;
+	ck_assert_int_eq(call_apply(&c, &answer, &limits, &retry), CALL_DONE);
+	ck_assert_int_eq(call_apply(&c, &back, &limits, &retry), devices[_i].verdict);
+	ck_assert(slice_is(c.party[1].channel, devices[_i].verdict == CALL_DONE ? "B2" : "B"));
+}
+END_TEST
+
 START_TEST(a_node_gets_another_epoch)
 {
 	struct call	c = call_in(ACTIVE);
@@ -337,6 +364,7 @@ static const char *const sound[] = {
 	"{\"phase\":\"ringing\",\"since\":12,\"caller\":\"a\"," A_CALLS "}",
 	"{\"phase\":\"ringing\",\"since\":12,\"caller\":\"a\",\"offered\":true,\"offer\":\"a\"," A_CALLS "}",
 	"{\"phase\":\"answered\",\"since\":12,\"caller\":\"b\",\"offered\":true," IN_CALL "}",
+	"{\"phase\":\"ringing\",\"since\":12,\"caller\":\"a\",\"a\":{\"user\":\"ann\",\"channel\":\"A\",\"device\":\"\\\"d\\\"\"},\"b\":{\"user\":\"bob\"}}",
 	"{\"phase\":\"\\u0061ctive\",\"caller\":\"a\",\"offered\":true,\"offer\":\"b\",\"kept\":{\"9\":3,\"7\":2,\"3\":1}," IN_CALL "}",
 	"{\"phase\":\"idle\",\"a\":{\"user\":\"\\u0061nn\",\"lost\":1},\"b\":{\"user\":\" \"}}",
 };
@@ -353,7 +381,8 @@ START_TEST(sound_states_are_read)
 	ck_assert_int_eq(again.since, c.since);
 	ck_assert_int_eq(again.offer, c.offer);
 	for (int i = 0; i < 2; i++)
-		ck_assert(slice_eq(again.party[i].user, c.party[i].user) && slice_eq(again.party[i].channel, c.party[i].channel));
+		ck_assert(slice_eq(again.party[i].user, c.party[i].user) && slice_eq(again.party[i].channel, c.party[i].channel) &&
+		    slice_eq(again.party[i].device, c.party[i].device));
 }
 END_TEST
 
@@ -387,6 +416,7 @@ static const char *const unsound[] = {
 	"{\"phase\":\"idle\",\"kept\":{\"1\":\"x\"}," PARTIES "}",
 	"{\"phase\":\"idle\",\"kept\":{\"1\":1,\"2\":1}," PARTIES "}",
 	"{\"phase\":\"idle\",\"kept\":{\"9\":1,\"2\":1}," PARTIES "}",
+	"{\"phase\":\"idle\",\"a\":{\"user\":\"ann\",\"device\":7},\"b\":{\"user\":\"bob\"}}",
 	"{\"phase\":\"idle\",\"a\":{\"user\":\"ann\",\"channel\":7},\"b\":{\"user\":\"bob\"}}",
 	"{\"phase\":\"idle\",\"a\":{\"user\":\"ann\",\"node\":\"\\u0061\"},\"b\":{\"user\":\"bob\"}}",
 	"{\"phase\":\"idle\",\"a\":{\"user\":\"ann\",\"heard\":\"" LONG_NAME "\"},\"b\":{\"user\":\"bob\"}}",
@@ -475,6 +505,7 @@ call_suite(void)
 	tcase_add_test(t, glare);
 	tcase_add_test(t, calls_differ);
 	tcase_add_test(t, a_lost_channel_is_replaced);
+	tcase_add_loop_test(t, a_device_replaces_itself, 0, COUNT(devices));
 	tcase_add_test(t, a_node_gets_another_epoch);
 	tcase_add_test(t, who_is_not_gone_is_not_disconnected);
 	tcase_add_loop_test(t, why_it_ends, 0, COUNT(reasons));

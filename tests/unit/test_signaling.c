@@ -150,6 +150,8 @@ static const struct {
 	{ "ann", "{\"caller_id\":\"ann\",\"callee_id\":[\"bob\"]}", INVALID("callee_id") },
 	{ "ann", "{\"caller_id\":\"ann\",\"callee_id\":\" \"}", INVALID("callee_id") },
 	{ "ann", "{\"caller_id\":\"ann\",\"callee_id\":\"ann\"}", INVALID("callee_id") },
+	{ "ann", "{\"caller_id\":\"ann\",\"callee_id\":\"bob\",\"device_id\":7}", INVALID("device_id") },
+	{ "ann", "{\"caller_id\":\"ann\",\"callee_id\":\"bob\",\"device_id\":\"\"}", INVALID("device_id") },
 	{ "cec", "{\"caller_id\":\"ann\",\"callee_id\":\"ann\"}", REASON("unauthorized") },
 };
 
@@ -537,6 +539,20 @@ START_TEST(old_words_are_not_told)
 }
 END_TEST
 
+/* All that is kept of a ring that is older: it rings on, but is no news. */
+START_TEST(an_old_ring_is_no_news)
+{
+	bench_wall = INT64_C(1600000000000);
+	ann = enter("ann");
+	says(ann, INITIATE, OK);
+	bench_wall += 61000;
+	bob = enter("bob");
+	client_hears_nothing(bob);
+	says(ann, OFFER, OK);
+	client_hears(bob, OFFERED);
+}
+END_TEST
+
 START_TEST(nothing_is_left_of_a_call)
 {
 	struct client *late;
@@ -734,6 +750,40 @@ START_TEST(who_comes_before_it_is_gone)
 	client_hears(new, CANDIDATE("2", "ann"));
 	says(new, ICE("3"), OK);
 	client_hears(ann, CANDIDATE("3", "bob"));
+}
+END_TEST
+
+/* A device that says which it is need not wait until the server sees its old connection end. */
+START_TEST(a_device_takes_its_own_place)
+{
+#define PHONE	"{\"caller_id\":\"ann\",\"callee_id\":\"bob\",\"device_id\":\"a \\\"phone\\\"\"}"
+	struct client *new;
+
+	ann = enter("ann");
+	bob = wants_in("bob", JOIN(PHONE));
+	says(ann, INITIATE, OK);
+	says(ann, OFFER, OK);
+	client_forgets(bob);
+	says(bob, ANSWERS, OK);
+	client_hears(ann, ANSWERED);
+	says(ann, ICE("1"), OK);
+	client_hears(bob, CANDIDATE("1", "ann"));
+	new = wants_in("bob", JOIN(PHONE));
+	client_hears(new, ANSWER("1", OK));
+	settle();
+	/* What the old one had heard, but perhaps not its client, is said again. */
+	client_hears(new, INITIATED);
+	client_hears(new, OFFERED);
+	client_hears(new, CANDIDATE("1", "ann"));
+	client_hears(bob, ENDED("answered_elsewhere"));
+	says(ann, ICE("2"), OK);
+	client_hears(new, CANDIDATE("2", "ann"));
+	client_gone(bob);
+	settle();
+	pass(20000);
+	settle();
+	client_hears_nothing(ann);
+	client_hears_nothing(new);
 }
 END_TEST
 
@@ -1249,6 +1299,7 @@ add_talk(TCase *t)
 	tcase_add_test(t, a_late_callee_is_told_all);
 	tcase_add_test(t, nothing_is_lost_while_it_joins);
 	tcase_add_test(t, old_words_are_not_told);
+	tcase_add_test(t, an_old_ring_is_no_news);
 	tcase_add_test(t, nothing_is_left_of_a_call);
 	tcase_add_loop_test(t, who_talks_is_busy, 0, 2);
 	tcase_add_test(t, who_is_rung_is_not_busy);
@@ -1269,6 +1320,7 @@ add_time(TCase *t)
 	tcase_add_test(t, who_comes_back_gets_what_it_missed);
 	tcase_add_test(t, a_caller_who_comes_back_is_answered);
 	tcase_add_test(t, who_comes_before_it_is_gone);
+	tcase_add_test(t, a_device_takes_its_own_place);
 	tcase_add_test(t, a_channel_may_be_replaced);
 	tcase_add_loop_test(t, a_newcomer_is_told_that_it_was_answered_elsewhere, 0, 2);
 	tcase_add_test(t, a_window_that_was_there_takes_no_place);
