@@ -29,8 +29,9 @@ chat_is_blocked(const struct channel *ch, struct slice payload)
 	char	     scratch[MAX_NAME];
 	struct slice user;
 
-	return channel_list_count(ch) > 0 && common_text(payload, "user_id", scratch, sizeof(scratch), &user) > 0 &&
-	    channel_list_has(ch, user);
+	if (channel_list_count(ch) == 0)
+		return false;
+	return common_text(payload, "user_id", scratch, sizeof(scratch), &user) > 0 && channel_list_has(ch, user);
 }
 
 bool
@@ -85,6 +86,8 @@ chat_accept(struct channel *ch, const struct history_page *page)
 	buf_add_char(&reply, '}');
 	free(chat->last_seen);
 	chat->last_seen = NULL;
+	/* It is to be said before what came meanwhile, whoever is blocked now. */
+	channel_set_intercepting(ch, true);
 	chat->greeting = &greeting;
 	channel_accept(ch, channel_json(buf_slice(&reply)));
 	chat->greeting = NULL;
@@ -153,5 +156,6 @@ chat_load(struct channel *ch, const struct channel_message *m)
 		common_invalid(ch, slice_str(wrong));
 		return 0;
 	}
-	return channel_load(ch, page.forward, page.id, page.limit, page.forward ? chat_loaded_after : chat_loaded_before);
+	return channel_load(ch, page.forward, page.id, page.limit,
+	    page.forward ? chat_loaded_after : chat_loaded_before);
 }

@@ -274,6 +274,31 @@ START_TEST(the_greeting_comes_first)
 }
 END_TEST
 
+/* Also where the last one who was blocked is heard again while the page is read. */
+START_TEST(the_greeting_comes_first_whatever_is_blocked)
+{
+	struct client *a, *b, *tab;
+	char	       text[1024];
+
+	serve(NULL, 0);
+	a = client_in("u1");
+	tab = client_in("u2");
+	asks_quietly(tab, "block_user", "{\"user_id\":\"u3\"}");
+	b = client_new(&codec_phoenix_v2, "u2", 0);
+	client_says(b, JOIN("{}"));
+	for (int i = 0; i < 6; i++) {
+		if (i == _i / 6)
+			client_says(tab, PUSH("2", "unblock_user", "{\"user_id\":\"u3\"}"));
+		if (i == _i % 6)
+			client_says(a, PUSH("2", "message", "{\"content\":\"meanwhile\"}"));
+		pass(1);
+	}
+	settle();
+	client_heard(b, text, sizeof(text));
+	ck_assert_ptr_nonnull(strstr(client_heard(b, text, sizeof(text)), "messages_history"));
+}
+END_TEST
+
 /* A page's text is bounded, from the right side. */
 START_TEST(large_messages_come_in_small_pages)
 {
@@ -1400,6 +1425,7 @@ add_conversation(TCase *t)
 	tcase_add_loop_test(t, who_saw_something_else_is_told_so, 0, N(unknown_ids));
 	tcase_add_test(t, each_room_has_its_own_messages);
 	tcase_add_loop_test(t, the_greeting_comes_first, 0, 6);
+	tcase_add_loop_test(t, the_greeting_comes_first_whatever_is_blocked, 0, 36);
 	tcase_add_loop_test(t, large_messages_come_in_small_pages, 0, 2);
 	tcase_add_loop_test(t, everyone_hears_a_message, 0, N(say_events));
 	tcase_add_test(t, both_stamps_are_the_same);
