@@ -130,7 +130,7 @@ export class Cluster {
 			await Promise.all(this.nodes.map((node) => node.stop("SIGQUIT", { timeout: 2 * PATIENCE })));
 			const left = orderly && this.redis.child.exitCode === null && this.redis.child.signalCode === null
 				? await this.redis.keys() : [];
-			assert.deepEqual(left.filter((key) => !/^roost:(history|rate):/.test(key)), [], "keys that nodes left behind");
+			assert.deepEqual(left.filter((key) => !/^roost:(history|rate|read|list):/.test(key)), [], "keys that nodes left behind");
 		} finally {
 			await Promise.all(this.nodes.map((node) => this.kill(node.id)));
 			await this.redis.end();
