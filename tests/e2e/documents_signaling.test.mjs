@@ -308,7 +308,6 @@ everywhere("signaling", { config: CONFIG }, (ground) => {
 			await no(bob, "call_answer", ANSWER);
 			await no(ann, "call_initiate", { callee_id: "bob", call_type: "voice" });
 			await ann.hears("call_answer");
-			/* The media may change in the middle of a call: an offer and an answer once more. */
 			await ann.push("call_end", { reason: "user_hangup" });
 			await no(ann, "ice_candidate", ice(1));
 		});
@@ -322,6 +321,144 @@ everywhere("signaling", { config: CONFIG }, (ground) => {
 			assert.deepEqual(await ann.refused("ice_candidate", { ...ice(1), candidate: "x".repeat(65 * 1024) }), { reason: "invalid_payload", field: "payload" });
 			await ann.push("ice_candidate", ice(1));
 			await bob.hears("ice_candidate");
+		});
+	});
+
+	describe("roost-protocol(7), signaling", () => {
+		test("a client that loses its connection in the middle misses nothing, and hears nothing twice", { timeout: 60_000 }, async () => {
+			const [ann, bob] = await talking(), { socket } = bob;
+			const sent = Array.from({ length: 60 }, (_, i) => ice(i).candidate);
+
+			for (const [i, candidate] of sent.entries()) {
+				await ann.push("ice_candidate", { ...ice(i), candidate });
+				if (i % 20 === 9)
+					socket.conn.terminate();
+			}
+			await bob.hearsThat("ice_candidate", { candidate: sent.at(-1) });
+			assert.deepEqual(bob.heard("ice_candidate").map((p) => p.candidate), sent);
+			/* It goes on as if nothing had been. */
+			await waitFor(() => bob.channel.state === "joined", "Bob to be back");
+			await bob.push("ice_candidate", ice(100));
+			await ann.hears("ice_candidate");
+			assert.deepEqual([ann, bob].map((seat) => seat.heard("call_end")), [[], []]);
+		});
+
+		test("a caller that loses its connection while it rings hears the answer when it is back", async () => {
+			const topic = call(), [ann, bob] = await ringing(topic);
+
+			await ann.push("call_offer", OFFER);
+			await bob.hears("call_offer");
+			ann.cut();
+			await bob.push("call_answer", ANSWER);
+			await bob.push("ice_candidate", ice(1));
+			const back = await enter("ann", 2, topic);
+			await back.hears("ice_candidate");
+			assert.deepEqual(back.got, [["call_answer", { ...ANSWER, from: "bob" }], ["ice_candidate", { ...ice(1), from: "bob" }]]);
+		});
+
+		test("the same device on another connection takes its place over, though the old one seems to be there", async () => {
+			const topic = call(), join = (k) => ground.join("bob", k, topic, { params: { ...parties, device_id: "phone" } });
+			const ann = await enter("ann", 0, topic), old = await join(1);
+
+			await initiate(ann);
+			await ann.push("call_offer", OFFER);
+			await old.hears("call_offer");
+			await old.push("call_answer", ANSWER);
+			await ann.hears("call_answer");
+			const next = await join(2);
+			await next.push("ice_candidate", ice(1));
+			await ann.hears("ice_candidate");
+			await ann.push("ice_candidate", ice(2));
+			await next.hearsThat("ice_candidate", { candidate: ice(2).candidate });
+			assert.deepEqual(await old.refused("ice_candidate", ice(3)), { reason: "invalid_state" });
+			assert.deepEqual([ann, next].map((seat) => seat.heard("call_end")), [[], []]);
+		});
+
+		test("the media may change in the middle of a call, from either side", async () => {
+			const [ann, bob] = await talking();
+
+			await bob.push("call_offer", { ...OFFER, sdp: "v=0 again" });
+			assert.equal((await ann.hears("call_offer")).sdp, "v=0 again");
+			assert.deepEqual(await bob.refused("call_answer", ANSWER), { reason: "unauthorized" });
+			assert.deepEqual(await ann.refused("call_offer", OFFER), { reason: "invalid_state" });
+			await ann.push("call_answer", ANSWER);
+			await bob.hears("call_answer");
+			await ann.push("call_offer", OFFER);
+			await bob.hears("call_offer", 2);
+			await bob.push("call_answer", ANSWER);
+			await ann.hears("call_answer", 2);
+		});
+
+		test("who offers at once with the other: one of them does", { timeout: 60_000 }, async () => {
+			for (let round = 0; round < 5; round++) {
+				const [ann, bob] = await talking();
+				const answers = await Promise.allSettled([ann, bob].map((seat) => seat.push("call_offer", OFFER)));
+
+				assert.deepEqual(answers.map((a) => a.status).sort(), ["fulfilled", "rejected"]);
+				assert.deepEqual(answers.find((a) => a.status === "rejected").reason.answer, { reason: "invalid_state" });
+				await ground.clear();
+			}
+		});
+
+		test("busy: the callee talks to somebody else", async () => {
+			const one = call(), two = call(), others = { caller_id: "cec", callee_id: "bob" };
+			const ann = await enter("ann", 0, one), socket = ground.dial("bob", 1);
+			const bob = await new Seat(socket, one, parties).join(), second = await new Seat(socket, two, others).join();
+			const cec = await ground.join("cec", 2, two, { params: others });
+
+			await initiate(ann);
+			await ann.push("call_offer", OFFER);
+			await bob.hears("call_offer");
+			await bob.push("call_answer", ANSWER);
+			await initiate(cec);
+			assert.equal(await reason(cec), "busy");
+			await ann.push("ice_candidate", ice(1));
+			await bob.hears("ice_candidate");
+			assert.deepEqual(bob.heard("call_end"), []);
+			await bob.push("call_end", { reason: "user_hangup" });
+			await initiate(cec);
+			await cec.push("call_offer", OFFER);
+			await second.hears("call_offer");
+		});
+
+		test("a party that leaves has hung up; one that watches has not", async () => {
+			const topic = call(), [ann, phone] = await ringing(topic), laptop = await enter("bob", 2, topic);
+
+			await laptop.hears("call_initiate");
+			await ann.push("call_offer", OFFER);
+			await Promise.all([phone, laptop].map((seat) => seat.hears("call_offer")));
+			await laptop.leave();
+			await phone.push("call_answer", ANSWER);
+			await ann.hears("call_answer");
+			await phone.leave();
+			assert.deepEqual(await ann.hears("call_end"), { reason: "user_hangup", from: "bob" });
+		});
+
+		test("a callee who comes when it is over hears nothing of it; of a new call it does", async () => {
+			const topic = call(), ann = await enter("ann", 0, topic);
+
+			await initiate(ann);
+			await ann.push("call_offer", { ...OFFER, sdp: "v=0 old" });
+			await ann.push("call_end", {});
+			const bob = await enter("bob", 1, topic);
+			await initiate(ann);
+			await ann.push("call_offer", { ...OFFER, sdp: "v=0 new" });
+			await bob.hears("call_offer");
+			assert.deepEqual(bob.got.map(([event, p]) => [event, p.sdp]), [["call_initiate", undefined], ["call_offer", "v=0 new"]]);
+		});
+
+		test("more than 256 KiB in a minute have to wait", async () => {
+			const [ann, bob] = await ringing();
+
+			for (let i = 0; i < 4; i++)
+				await ann.push("call_offer", { sdp: `${i}${"x".repeat(63_000)}`, type: "offer" });
+			const { reason: why, retry_after_ms: ms } = await ann.refused("call_offer", { sdp: "x".repeat(63_000), type: "offer" });
+			assert.equal(why, "rate_limit");
+			assert.ok(Number.isInteger(ms) && ms > 0 && ms <= 80_000, `${ms}`);
+			await bob.hears("call_offer", 4);
+			/* It can be ended all the same. */
+			await ann.push("call_end", {});
+			assert.equal(await reason(bob), "user_hangup");
 		});
 	});
 
