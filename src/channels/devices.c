@@ -1,7 +1,7 @@
 /*
  * The devices of a user: so many hold a place at a time, which is decided once for all nodes. Who does stands in the
- * topic's newest message: {"devices":{CHANNEL:{"id":DEVICE,"node":NODE,"epoch":N,"at":MS}}}. A channel that cannot find
- * itself there asks for its place anew, and is out if there is none.
+ * topic's newest message: {"devices":{CHANNEL:{"id":DEVICE,"node":NODE,"epoch":N,"at":MS,"seen":MS}}}. A channel that
+ * cannot find itself there asks for its place anew, and is out if there is none.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,13 +13,13 @@
 #define MAX_LIMIT	1000	/* devices */
 #define AGAIN_MS	200	/* who finds no place looks again: somebody may be about to leave */
 #define LATER_MS	10000	/* until a place is asked for again where our node had none among the others */
-#define RENEW_MS	(UINT64_C(24) * 3600 * 1000)	/* what is so old is said again */
-#define KEEP_MS		(3 * RENEW_MS)	/* and would be forgotten */
+#define RENEW_MS	(UINT64_C(24) * 3600 * 1000)	/* so often who has a place says so again */
+#define KEEP_MS		(3 * RENEW_MS)	/* who does not has lost it: a leave may be lost with a Redis */
 #define EMPTY_MS	60000	/* so would what says that nobody is there */
 
 #define EVENT		"devices"
 
-enum { TIMER_AGAIN, TIMER_CHECK };
+enum { TIMER_AGAIN, TIMER_LATER, TIMER_RENEW };
 
 /* Why a device has no place. */
 static const char limit_reached[] = "device_limit_reached";
@@ -37,7 +37,6 @@ struct device {
 	char	*id;
 	char	 channel[CHANNEL_ID_LEN + 1];	/* the name of its place */
 	int64_t	 at;		/* ms since 1970: it joined */
-	uint64_t heard;		/* ms: when it last found itself there */
 	const char *out;	/* what was decided: why there is no place; NULL = there is */
 	bool	 entered;	/* its place may stand in the topic's state */
 	bool	 waited;	/* it has looked again */
@@ -45,7 +44,7 @@ struct device {
 	bool	 asking;	/* for its place: a transaction is under way */
 	bool	 again;		/* it will ask behind that */
 	bool	 later;		/* not now: our node has no place itself */
-	bool	 renewing;
+	bool	 renewing;	/* it says so even if it has its place */
 };
 
 /* One who holds a place; borrowed. */
@@ -54,7 +53,8 @@ struct holder {
 	struct slice id;
 	struct slice node;
 	uint64_t     epoch;
-	int64_t	     at;
+	int64_t	     at;	/* ms since 1970: it joined */
+	int64_t	     seen;	/* and said so last */
 };
 
 /* A topic's state, taken apart. */
@@ -161,6 +161,7 @@ places_read_one(struct places *p, struct slice channel, struct slice entry)
 	struct holder h = {
 		.epoch = read_number(channel_json_member(entry, "epoch")),
 		.at = (int64_t)read_number(channel_json_member(entry, "at")),
+		.seen = (int64_t)read_number(channel_json_member(entry, "seen")),
 	};
 
 	if (places_text(p, channel, &h.channel) && places_text(p, channel_json_member(entry, "id"), &h.id) &&
@@ -202,13 +203,18 @@ places_find_device(const struct places *p, const char *id, unsigned *at)
 	return false;
 }
 
-/* Whoever was on a node that is no more. */
+/* Whoever was on a node that is no more, or has not been heard of for days. */
 static void
 places_drop_dead(struct places *p, const struct channel *ch)
 {
-	for (unsigned i = places_n(p); i-- > 0;)
-		if (!channel_node_is_up(ch, places_at(p, i)->node, places_at(p, i)->epoch))
+	int64_t since = channel_wall(ch) - (int64_t)KEEP_MS;
+
+	for (unsigned i = places_n(p); i-- > 0;) {
+		const struct holder *h = places_at(p, i);
+
+		if (h->seen < since || !channel_node_is_up(ch, h->node, h->epoch))
 			places_drop(p, i);
+	}
 }
 
 static void
@@ -227,7 +233,9 @@ static bool
 places_add(struct places *p, struct channel *ch)
 {
 	struct device *d = channel_state(ch);
-	struct holder  h = { .channel = slice_str(d->channel), .id = slice_str(d->id), .at = d->at };
+	struct holder  h = {
+		.channel = slice_str(d->channel), .id = slice_str(d->id), .at = d->at, .seen = channel_wall(ch),
+	};
 
 	h.node = channel_node(ch, &h.epoch);
 	if (h.epoch == 0)
@@ -253,7 +261,8 @@ places_post(const struct places *p, struct history_change *change)
 		channel_json_add(out, h->id);
 		buf_add_str(out, ",\"node\":");
 		channel_json_add(out, h->node);
-		buf_addf(out, ",\"epoch\":%llu,\"at\":%lld}", (unsigned long long)h->epoch, (long long)h->at);
+		buf_addf(out, ",\"epoch\":%llu,\"at\":%lld,\"seen\":%lld}", (unsigned long long)h->epoch, (long long)h->at,
+		    (long long)h->seen);
 	}
 	buf_add_str(out, "}}");
 	if (places_n(p) == 0)
@@ -273,7 +282,7 @@ is_in_state(const struct device *d, struct slice payload)
 
 static void devices_ask(struct channel *);
 
-/* A device that stays: {"reason":…,"device_id":…}, and it is closed for good. */
+/* It is told why, and closed for good. */
 static void
 devices_evict(struct channel *ch)
 {
@@ -288,17 +297,6 @@ devices_evict(struct channel *ch)
 	channel_stop(ch);
 }
 
-/* Who has its place need say nothing, unless all is to be said again: that is for the first. */
-static bool
-devices_decide_held(struct channel *ch, struct places *p, struct history_change *change)
-{
-	const struct device *d = channel_state(ch);
-	unsigned	     at;
-
-	places_drop_dead(p, ch);
-	return d->renewing && places_find_channel(p, d->channel, &at) && at == 0 && places_post(p, change);
-}
-
 static bool
 devices_decide_stay(struct channel *ch, void *arg, struct history_change *change)
 {
@@ -310,8 +308,10 @@ devices_decide_stay(struct channel *ch, void *arg, struct history_change *change
 	d->out = NULL;
 	d->later = false;
 	places_read(&p, change->newest);
-	if (places_find_channel(&p, d->channel, &at))
-		return devices_decide_held(ch, &p, change);
+	if (places_find_channel(&p, d->channel, &at)) {
+		places_at(&p, at)->seen = channel_wall(ch);
+		return d->renewing && places_post(&p, change);
+	}
 	places_drop_dead(&p, ch);
 	if (places_find_device(&p, d->id, &at))
 		d->out = replaced;
@@ -330,17 +330,16 @@ devices_asked(struct channel *ch, void *arg, int error, struct slice id)
 
 	if (d == NULL)
 		return;
-	d->asking = d->renewing = false;
+	d->asking = false;
 	d->later |= error < 0;
 	if (d->later)
-		channel_set_timer(ch, TIMER_CHECK, LATER_MS);
+		channel_set_timer(ch, TIMER_LATER, LATER_MS);
 	else if (d->out != NULL)
 		devices_evict(ch);
-	else {
-		d->heard = channel_now(ch);
-		if (d->again)
-			devices_ask(ch);
-	}
+	else if (d->again)
+		devices_ask(ch);
+	else
+		d->renewing = false;
 }
 
 /* Is it in its place? If it is not, and there is room, it is now. */
@@ -356,31 +355,24 @@ devices_ask(struct channel *ch)
 }
 
 static int
-devices_check(struct channel *ch)
+devices_renew(struct channel *ch)
 {
 	struct device *d = channel_state(ch);
-	uint64_t       age = channel_now(ch) - d->heard;
 
-	d->renewing = age >= RENEW_MS;
-	channel_set_timer(ch, TIMER_CHECK, d->renewing ? RENEW_MS : RENEW_MS - age);
-	if (d->later || d->renewing)
-		devices_ask(ch);
+	d->renewing = true;
+	devices_ask(ch);
+	channel_set_timer(ch, TIMER_RENEW, RENEW_MS);
 	return 0;
 }
 
 static int
 devices_handle_out(struct channel *ch, const struct channel_message *m)
 {
-	struct device *d = channel_state(ch);
-
 	/* Messages may be lost, and with them the state. */
 	if (slice_is(m->event, "system"))
 		channel_push(ch, m->event, m->payload);
-	else if (is_in_state(d, common_fields(m))) {
-		d->heard = channel_now(ch);
-		return 0;
-	}
-	devices_ask(ch);
+	if (slice_is(m->event, "system") || !is_in_state(channel_state(ch), common_fields(m)))
+		devices_ask(ch);
 	return 0;
 }
 
@@ -505,8 +497,7 @@ devices_joined(struct channel *ch)
 
 	buf_addf(&meta, "{\"online_at\":%lld}", (long long)(channel_wall(ch) / 1000));
 	common_track(ch, slice_str(d->id), buf_slice(&meta));
-	d->heard = channel_now(ch);
-	channel_set_timer(ch, TIMER_CHECK, RENEW_MS);
+	channel_set_timer(ch, TIMER_RENEW, RENEW_MS);
 	if (d->unsure)
 		devices_ask(ch);
 	return 0;
@@ -515,7 +506,12 @@ devices_joined(struct channel *ch)
 static int
 devices_handle_info(struct channel *ch, int timer)
 {
-	return timer == TIMER_AGAIN ? devices_ask_in(ch) : devices_check(ch);
+	if (timer == TIMER_AGAIN)
+		return devices_ask_in(ch);
+	if (timer == TIMER_RENEW)
+		return devices_renew(ch);
+	devices_ask(ch);
+	return 0;
 }
 
 static int

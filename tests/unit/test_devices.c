@@ -23,9 +23,11 @@ Suite *devices_suite(void);
 #define EVICTED(why, device) \
 	"[\"1\",null,\"" TOPIC "\",\"device_evicted\",{\"reason\":\"" why "\",\"device_id\":\"" device "\"}]"
 #define CLOSED			"[\"1\",\"1\",\"" TOPIC "\",\"phx_close\",{}]"
-#define HOLDER(id, node)	"\"*\":{\"id\":\"" id "\",\"node\":\"" node "\",\"epoch\":*,\"at\":*}"
+#define HOLDER(id, node)	"\"*\":{\"id\":\"" id "\",\"node\":\"" node "\",\"epoch\":*,\"at\":*,\"seen\":*}"
 /* As other nodes write it. */
-#define OTHER(channel, id, node, at) "\"" channel "\":{\"id\":\"" id "\",\"node\":\"" node "\",\"epoch\":7,\"at\":" at "}"
+#define OTHER(channel, id, node, at) OTHER_SEEN(channel, id, node, at, "9999999999999")
+#define OTHER_SEEN(channel, id, node, at, seen) \
+	"\"" channel "\":{\"id\":\"" id "\",\"node\":\"" node "\",\"epoch\":7,\"at\":" at ",\"seen\":" seen "}"
 #define STATE(holders)		"{\"devices\":{" holders "}}"
 #define RESYNC			"{\"status\":\"resync\",\"recovered\":false}"
 
@@ -546,10 +548,11 @@ END_TEST
 /* A state that somebody put there by hand. */
 static const char *const odd_states[] = {
 	"{}", "{\"devices\":7}", "{\"devices\":[]}", "{\"devices\":{\"x\":7,\"y\":{},\"z\":{\"id\":7,\"node\":\"n2\"}}}",
-	"{\"devices\":{\"x\":{\"id\":\"\\u0000\",\"node\":\"n2\",\"epoch\":7}}}",
-	"{\"devices\":{\"\\ud800\":{\"id\":\"x\",\"node\":\"n2\",\"epoch\":7}}}",
-	"{\"devices\":{\"x\":{\"id\":\"x\",\"node\":\"n1\",\"epoch\":99999999999999999999}}}",
-	"{\"devices\":{\"x\":{\"id\":\"x\",\"node\":\"n1\",\"epoch\":-1,\"at\":\"now\"}}}",
+	"{\"devices\":{\"x\":{\"id\":\"\\u0000\",\"node\":\"n2\",\"epoch\":7,\"seen\":9999999999999}}}",
+	"{\"devices\":{\"\\ud800\":{\"id\":\"x\",\"node\":\"n2\",\"epoch\":7,\"seen\":9999999999999}}}",
+	"{\"devices\":{\"x\":{\"id\":\"x\",\"node\":\"n1\",\"epoch\":99999999999999999999,\"seen\":9999999999999}}}",
+	"{\"devices\":{\"x\":{\"id\":\"x\",\"node\":\"n1\",\"epoch\":-1,\"at\":\"now\",\"seen\":9999999999999}}}",
+	"{\"devices\":{\"x\":{\"id\":\"x\",\"node\":\"n2\",\"epoch\":7,\"seen\":99999999999999999999}}}",
 };
 
 START_TEST(odd_states_hold_no_place)
@@ -561,8 +564,8 @@ START_TEST(odd_states_hold_no_place)
 }
 END_TEST
 
-/* The first says it once a day: it would be forgotten else. */
-START_TEST(a_days_old_state_is_told_anew)
+/* Each says once a day that it is there. */
+START_TEST(places_are_renewed)
 {
 	struct client *a, *b;
 	unsigned       before;
@@ -572,21 +575,30 @@ START_TEST(a_days_old_state_is_told_anew)
 	b = client_in("tablet");
 	state();
 	before = changes;
-	for (unsigned i = 0; i < 2; i++) {
-		for (unsigned ms = 0; ms < DAY_MS - 1000; ms += LATER_MS) {
-			pass(LATER_MS);
-			settle();
+	pass(DAY_MS - 2000);
+	state();
+	ck_assert_uint_eq(changes, before);
+	for (unsigned i = 0; i < 3; i++) {
+		for (unsigned k = 0; k < 30; k++) {
+			pass(100);
+			state();
 		}
-		for (unsigned k = 0; k < 4; k++) {
-			pass(LATER_MS);
-			settle();
-		}
-		state();
-		ck_assert_uint_eq(changes, before + i + 1);
+		ck_assert_uint_eq(changes, before + 2 * (i + 1));
+		pass(DAY_MS - 3000);
 	}
 	ck_state(HOLDER("phone", "n1") "," HOLDER("tablet", "n1"));
 	client_forgets(a);
 	client_hears_nothing(b);
+}
+END_TEST
+
+/* Its leave was lost with a Redis. */
+START_TEST(who_was_not_seen_for_days_has_no_place)
+{
+	serve(NULL, 0);
+	bench_other_says(TOPIC, "devices", STATE(OTHER_SEEN("a", "tablet", "n2", "1", "1600000000000")));
+	client_in("phone");
+	ck_state(HOLDER("phone", "n1"));
 }
 END_TEST
 
@@ -787,7 +799,8 @@ devices_suite(void)
 	tcase_add_test(t, after_redis_lost_its_data_others_may_have_been_faster);
 	tcase_add_test(t, what_was_not_stored_decides_nothing);
 	tcase_add_loop_test(t, odd_states_hold_no_place, 0, sizeof(odd_states) / sizeof(odd_states[0]));
-	tcase_add_test(t, a_days_old_state_is_told_anew);
+	tcase_add_test(t, places_are_renewed);
+	tcase_add_test(t, who_was_not_seen_for_days_has_no_place);
 	tcase_add_test(t, what_is_empty_does_not_last);
 	tcase_add_loop_test(t, who_is_put_out_while_it_asks, 0, 5);
 	tcase_add_loop_test(t, who_is_put_out_while_it_joins, 0, 8);
