@@ -147,7 +147,6 @@ relay(struct signaling *s, const struct call_message *m)
 		return;
 	}
 	if (m->event == CALL_INITIATE) {
-		set_heard(s, SLICE(""));
 		if (signaling_is_busy(s)) {
 			say_busy(s);
 			return;
@@ -234,7 +233,7 @@ refuse_unauthorized(struct channel *ch)
 	channel_refuse(ch, channel_json(SLICE("{\"reason\":\"unauthorized\"}")));
 }
 
-/* A message of the call that is under way, or of one before it. */
+/* Of calls that have ended nothing is kept: this is of the one that is under way. */
 static void
 find(struct signaling *s, const struct history_message *kept)
 {
@@ -242,8 +241,6 @@ find(struct signaling *s, const struct history_message *kept)
 
 	if (call_message_read(&m, kept->payload) < 0)
 		return;
-	if (m.event == CALL_INITIATE || m.event == CALL_END)
-		signaling_drop_held(s);
 	if (call_is_relayed(m.event) && !call_is_name(m.from, s->me))
 		hold(s, m.event, kept->id, m.data);
 }

@@ -90,6 +90,29 @@ hears_reason_at(struct client *c, const char *event, const char *payload, const 
 /* Event and payload, then the reason of the refusal. */
 #define may_not(c, ...)	hears_reason_at(c, __VA_ARGS__, __LINE__)
 
+/* What is kept: how many messages, and the newest one's payload. */
+static struct {
+	unsigned n;
+	char	 newest[2048];
+} kept;
+
+static void
+kept_is(void *arg, const struct history_page *page)
+{
+	ck_assert_int_eq(page->error, 0);
+	kept.n = page->n;
+	snprintf(kept.newest, sizeof(kept.newest), "%.*s", SLICE_ARG(page->messages[page->n - 1].payload));
+}
+
+static void
+look_at_kept(void)
+{
+	const struct history_limits limits = { .max = 1000 };
+
+	ck_assert_int_eq(history_page(bench.history, SLICE("s:1"), &limits, false, slice(NULL, 0), 500, kept_is, NULL), 0);
+	settle();
+}
+
 static struct client *ann, *bob;
 
 /* It rings, and nothing is left unread. */
@@ -176,8 +199,11 @@ START_TEST(long_names_are_refused)
 	client_hears(wants_in("ann", join), ANSWER("1", INVALID("callee_id")));
 	name[128] = '\0';
 	free(join);
-	join = xasprintf(JOIN("{\"caller_id\":\"ann\",\"callee_id\":\"%s\"}"), name);
+	join = xasprintf(JOIN("{\"caller_id\":\"ann\",\"callee_id\":\"%s\",\"device_id\":\"%s\"}"), name, name);
 	client_hears(wants_in("ann", join), ANSWER("1", OK));
+	free(join);
+	join = xasprintf(JOIN("{\"caller_id\":\"ann\",\"callee_id\":\"bob\",\"device_id\":\"x%s\"}"), name);
+	client_hears(wants_in("ann", join), ANSWER("1", INVALID("device_id")));
 }
 END_TEST
 
@@ -494,6 +520,21 @@ START_TEST(a_late_callee_is_told_all)
 }
 END_TEST
 
+/* Its state alone. Joins leave nothing, either. */
+START_TEST(no_words_are_kept_of_a_call_that_is_over)
+{
+	talk();
+	enter("bob");
+	look_at_kept();
+	ck_assert_uint_eq(kept.n, 4);
+	ck_assert_ptr_nonnull(strstr(kept.newest, "sdp"));
+	says(ann, END, OK);
+	look_at_kept();
+	ck_assert_uint_eq(kept.n, 1);
+	ck_assert_ptr_null(strstr(kept.newest, "sdp"));
+}
+END_TEST
+
 /* What is said while it joins follows, once and in order. */
 START_TEST(nothing_is_lost_while_it_joins)
 {
@@ -710,6 +751,10 @@ START_TEST(who_comes_back_gets_what_it_missed)
 	settle();
 	client_hears_nothing(ann);
 	/* And once more, in the other direction. */
+	client_gone(bob);
+	settle();
+	bob = enter("bob");
+	client_hears_nothing(bob);
 	client_gone(bob);
 	settle();
 	bob = enter("bob");
@@ -1021,11 +1066,52 @@ START_TEST(a_node_that_was_away)
 	settle();
 	pass(1000);
 	settle();
+	/* Others are to know of it. */
+	look_at_kept();
+	ck_assert_ptr_null(strstr(kept.newest, "\"epoch\":1"));
+	ck_assert_ptr_nonnull(strstr(kept.newest, "\"epoch\":2"));
 	says(ann, ICE("1"), OK);
 	client_hears(bob, CANDIDATE("1", "ann"));
 	pass(20000);
 	settle();
 	client_hears_nothing(ann);
+}
+END_TEST
+
+/* Who is cut off cannot say that others are gone. */
+START_TEST(a_node_that_is_cut_off_ends_nothing)
+{
+	far_rings();
+	says(bob, ANSWERS, OK);
+	bench_epoch = 0;
+	bench_node_is_down("n2");
+	for (int i = 0; i < 30; i++)
+		pass(1000);
+	settle();
+	client_hears_nothing(bob);
+	bench_epoch = 1;
+	pass(1000);
+	settle();
+	pass(8500);
+	settle();
+	client_hears_nothing(bob);
+	pass(3000);
+	settle();
+	client_hears(bob, ENDED("disconnected"));
+}
+END_TEST
+
+/* Our node ended without a word, and is there again. */
+START_TEST(a_channel_that_nobody_knows_is_gone)
+{
+	bob = enter("bob");
+	far_says(MESSAGE(STATE("ringing", "5000", ",\"caller\":\"a\"",
+	    "{\"user\":\"ann\",\"channel\":\"ghost\",\"node\":\"" BENCH_NODE "\",\"epoch\":1}", BOB),
+	    "\"event\":\"call_initiate\",\"from\":\"ann\",\"channel\":\"ghost\"," DATA));
+	client_hears(bob, INITIATED);
+	pass(10000);
+	settle();
+	client_hears(bob, ENDED("disconnected"));
 }
 END_TEST
 
@@ -1092,6 +1178,7 @@ START_TEST(two_others_have_the_topic)
 	client_hears_nothing(ann);
 	client_hears_nothing(bob);
 	may_not(ann, INITIATE, "unauthorized");
+	may_not(bob, "call_initiate", "{\"callee_id\":\"ann\",\"call_type\":\"video\"}", "unauthorized");
 }
 END_TEST
 
@@ -1143,6 +1230,7 @@ static const struct {
 	{ "ice_candidate", "{\"candidate\":{}}", INVALID("candidate") },
 	{ "ice_candidate", "{\"candidate\":\"c\",\"sdp_mid\":0}", INVALID("sdp_mid") },
 	{ "ice_candidate", "{\"candidate\":\"c\",\"sdp_m_line_index\":\"0\"}", INVALID("sdp_m_line_index") },
+	{ "ice_candidate", "{\"candidate\":\"c\",\"sdp_m_line_index\":65536}", INVALID("sdp_m_line_index") },
 	{ "ice_candidate", "{\"candidate\":\"c\",\"sdp_m_line_index\":-1}", INVALID("sdp_m_line_index") },
 	{ "ice_candidate", "{\"candidate\":\"c\",\"sdp_m_line_index\":0.5}", INVALID("sdp_m_line_index") },
 	{ "call_end", "{\"reason\":7}", INVALID("reason") },
@@ -1175,6 +1263,7 @@ xs(size_t n)
 START_TEST(sizes)
 {
 	autofree char *large = xs(65536 - 25), *larger = xs(65536 - 24), *why = xs(257);
+	autofree char *mid = xasprintf("{\"candidate\":\"\",\"sdp_mid\":\"%s\"}", why);
 	autofree char *fits = xasprintf("{\"sdp\":\"%s\",\"type\":\"offer\"}", large);
 	autofree char *fits_not = xasprintf("{\"sdp\":\"%s\",\"type\":\"offer\"}", larger);
 	autofree char *reason = xasprintf("{\"reason\":\"%s\"}", why);
@@ -1185,6 +1274,7 @@ START_TEST(sizes)
 	says(ann, "call_offer", fits_not, INVALID("payload"));
 	says(ann, "call_offer", fits, OK);
 	client_hears(bob, heard);
+	says(ann, "ice_candidate", mid, INVALID("sdp_mid"));
 	says(ann, "call_end", reason, INVALID("reason"));
 	reason[strlen(reason) - 3] = '"';
 	reason[strlen(reason) - 2] = '}';
@@ -1297,6 +1387,7 @@ add_talk(TCase *t)
 	tcase_add_test(t, one_device_declines_for_all);
 	tcase_add_test(t, the_caller_gives_up);
 	tcase_add_test(t, a_late_callee_is_told_all);
+	tcase_add_test(t, no_words_are_kept_of_a_call_that_is_over);
 	tcase_add_test(t, nothing_is_lost_while_it_joins);
 	tcase_add_test(t, old_words_are_not_told);
 	tcase_add_test(t, an_old_ring_is_no_news);
@@ -1334,6 +1425,8 @@ add_nodes(TCase *t)
 	tcase_add_test(t, a_node_that_is_down_takes_its_party_with_it);
 	tcase_add_test(t, who_comes_back_from_a_dead_node);
 	tcase_add_test(t, a_node_that_was_away);
+	tcase_add_test(t, a_node_that_is_cut_off_ends_nothing);
+	tcase_add_test(t, a_channel_that_nobody_knows_is_gone);
 	tcase_add_test(t, a_place_may_be_lost);
 	tcase_add_test(t, another_device_there_answers);
 	tcase_add_test(t, a_call_that_is_forgotten_is_over);
