@@ -40,29 +40,7 @@ chat_wants(const struct channel *ch, const struct history_message *m)
 	return slice_is(m->event, "new_message") && !chat_is_blocked(ch, m->payload);
 }
 
-/* {"messages":[…]}; returns whether there are more. */
-static bool
-chat_add_page(struct buf *out, const struct history_page *page, bool forward)
-{
-	unsigned from, to;
-	bool	 cut = common_page_fit(page, forward, &from, &to);
-
-	buf_add_str(out, "{\"messages\":[");
-	for (unsigned i = from; i < to; i++) {
-		if (i > from)
-			buf_add_char(out, ',');
-		common_add_message(out, &page->messages[i]);
-	}
-	buf_add_str(out, "]}");
-	return cut || page->more;
-}
-
-/* Goes on behind an object's members. */
-static void
-chat_reopen(struct buf *object)
-{
-	object->n--;
-}
+static const struct common_list chat_messages = { .name = "messages", .add = common_add_message };
 
 /* The newcomer is in even where the store cannot be read: it may ask again. */
 static void
@@ -71,10 +49,12 @@ chat_accept(struct channel *ch, const struct history_page *page)
 	struct chat	  *chat = channel_state(ch);
 	bool		   since = chat->last_seen != NULL;
 	autobuf struct buf greeting = { 0 }, reply = { 0 };
-	bool		   more = chat_add_page(&greeting, page, since && page->recovered);
+	bool		   more;
 
+	buf_add_char(&greeting, '{');
+	more = common_add_list(&greeting, &chat_messages, page, since && page->recovered);
 	buf_add_slice(&reply, buf_slice(&greeting));
-	chat_reopen(&reply);
+	buf_add_char(&greeting, '}');
 	buf_addf(&reply, ",\"has_more\":%s", more ? "true" : "false");
 	if (since || page->error != 0)
 		buf_addf(&reply, ",\"recovered\":%s", page->recovered ? "true" : "false");
@@ -115,47 +95,19 @@ chat_catch_up(struct channel *ch)
 }
 
 static void
-chat_loaded(struct channel_ref *ref, const struct history_page *page, bool forward)
-{
-	autobuf struct buf b = { 0 };
-	bool		   more;
-
-	if (page->error != 0) {
-		channel_ref_reply(ref, false, channel_json(SLICE("{\"reason\":\"unavailable\"}")));
-		return;
-	}
-	more = chat_add_page(&b, page, forward);
-	chat_reopen(&b);
-	buf_addf(&b, ",\"has_more\":%s", more ? "true" : "false");
-	/* Who reads on from a message that is gone has missed something. */
-	if (forward && !page->recovered)
-		buf_add_str(&b, ",\"recovered\":false");
-	buf_add_char(&b, '}');
-	channel_ref_reply(ref, true, channel_json(buf_slice(&b)));
-}
-
-static void
 chat_loaded_before(struct channel *ch, struct channel_ref *ref, const struct history_page *page)
 {
-	chat_loaded(ref, page, false);
+	common_answer_page(ref, &chat_messages, page, false);
 }
 
 static void
 chat_loaded_after(struct channel *ch, struct channel_ref *ref, const struct history_page *page)
 {
-	chat_loaded(ref, page, true);
+	common_answer_page(ref, &chat_messages, page, true);
 }
 
 int
 chat_load(struct channel *ch, const struct channel_message *m)
 {
-	struct common_page page;
-	const char	  *wrong = common_page_read(&page, m);
-
-	if (wrong != NULL) {
-		common_invalid(ch, slice_str(wrong));
-		return 0;
-	}
-	return channel_load(ch, page.forward, page.id, page.limit,
-	    page.forward ? chat_loaded_after : chat_loaded_before);
+	return common_load(ch, m, chat_loaded_before, chat_loaded_after);
 }
