@@ -10,6 +10,7 @@
 #define CALL_MAX_USER	512	/* bytes of a user's or a device's name */
 #define CALL_MAX_NAME	128	/* bytes of other names */
 #define CALL_MAX_EVENTS	400	/* that are kept of one call at a time: one page of history holds them, and some more */
+#define CALL_NOBODY	(-1)	/* neither party */
 #define CALL_SLOTS	7	/* of time, in which is counted what is kept: six that make up the whole, and the current one */
 
 enum call_phase {
@@ -62,7 +63,7 @@ struct call {
 	enum call_phase	phase;
 	int64_t		since;		/* ms since 1970: when it began; no two calls of a topic have the same */
 	uint8_t		caller;		/* index */
-	int8_t		offer;		/* whose is not answered: index, or -1 */
+	int8_t		offer;		/* whose is not answered: index, or CALL_NOBODY */
 	bool		offered;	/* there was one */
 	int64_t		slot;		/* the newest one's number */
 	uint64_t	kept[CALL_SLOTS];	/* bytes, the newest slot first */
@@ -87,12 +88,10 @@ struct call_act {
 	bool		gone;		/* disconnected: a party's channel is; back: that of the party is */
 };
 
+/* call.c: what becomes of it */
+
 /* The two users, as JSON tokens. */
 void call_open(struct call *, struct slice one, struct slice other);
-/* The state's text, which must be JSON. 0, or -EINVAL; what is read is sound. The call borrows the text. */
-int call_read(struct call *, struct slice text);
-void call_write(const struct call *, struct buf *);
-
 /* Changes nothing unless it is done. *retry_ms is set with CALL_TOO_MUCH: it could be done then. */
 enum call_verdict call_apply(struct call *, const struct call_act *, const struct call_limits *, uint64_t *retry_ms);
 
@@ -104,16 +103,22 @@ call_is_live(const struct call *c)
 
 /* Would that device be back in the party's place? */
 bool call_is_device(const struct call_party *, struct slice device);
-/* Is that token the text `name`? */
-bool call_is_name(struct slice token, struct slice name);
-/* Index of the party; -1 for who is none. */
+/* Index of the party; CALL_NOBODY for who is none. */
 int call_party_of(const struct call *, struct slice user);
-/* The event's name on the wire. */
-const char *call_event_name(enum call_event);
 /* The reason that is given for an end of this call, where who ends it gives none; NULL for what ends nothing. */
 const char *call_reason(const struct call *, const struct call_act *);
 /* Is it passed on from one party to the other? */
 bool call_is_relayed(enum call_event);
+
+/* call_text.c: how it is written down */
+
+/* The state's text, which must be JSON. 0, or -EINVAL; what is read is sound. The call borrows the text. */
+int call_read(struct call *, struct slice text);
+void call_write(const struct call *, struct buf *);
+/* Is that token the text `name`? */
+bool call_is_name(struct slice token, struct slice name);
+/* The event's name on the wire. */
+const char *call_event_name(enum call_event);
 
 /* A message of the topic's stream: what happened, and the state behind it. Tokens and texts are borrowed. */
 struct call_message {
