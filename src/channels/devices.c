@@ -1,13 +1,13 @@
 /*
  * The devices of a user: so many hold a place at a time, which is decided once for all nodes. Who does stands in the
- * topic's newest message: {"devices":{CHANNEL:{"id":DEVICE,"node":NODE,"epoch":N,"at":MS,"seen":MS}}}. A channel that
- * cannot find itself there asks for its place anew, and is out if there is none.
+ * topic's newest message. A channel that cannot find itself there asks for its place anew, and is out if there is none.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "channels/common.h"
+#include "channels/places.h"
 
 #define MAX_ID		128	/* characters of a device's id */
 #define MAX_LIMIT	1000	/* devices */
@@ -47,24 +47,6 @@ struct device {
 	bool	 renewing;	/* it says so even if it has its place */
 };
 
-/* One who holds a place; borrowed. */
-struct holder {
-	struct slice channel;
-	struct slice id;
-	struct slice node;
-	uint64_t     epoch;
-	int64_t	     at;	/* ms since 1970: it joined */
-	int64_t	     seen;	/* and said so last */
-};
-
-/* A topic's state, taken apart. */
-struct places {
-	struct buf holders;
-	struct buf text;	/* what had to be decoded */
-};
-
-#define autoplaces __attribute__((cleanup(places_done)))
-
 static const struct channel_option devices_options[] = {
 	{ "device_limit", "1", "devices of a user at a time" },
 	{ "evict_oldest", "no", "the newest device comes in, and the oldest goes" },
@@ -98,184 +80,45 @@ devices_configure(const struct channel_route *route, void **data, const char **w
 	return -1;
 }
 
-/* The state. */
+/* The topic's state. */
 
 static void
-places_done(struct places *p)
+devices_read(struct places *p, const struct history_message *newest)
 {
-	buf_done(&p->holders);
-	buf_done(&p->text);
-}
-
-static unsigned
-places_n(const struct places *p)
-{
-	return (unsigned)(p->holders.n / sizeof(struct holder));
-}
-
-static struct holder *
-places_at(const struct places *p, unsigned i)
-{
-	return (struct holder *)(void *)p->holders.p + i;
+	if (newest != NULL && slice_is(newest->event, EVENT))
+		places_read(p, newest->payload);
 }
 
 static void
-places_drop(struct places *p, unsigned i)
+devices_drop_dead(struct places *p, const struct channel *ch)
 {
-	struct holder *h = places_at(p, i);
-
-	memmove(h, h + 1, (places_n(p) - i - 1) * sizeof(*h));
-	p->holders.n -= sizeof(*h);
-}
-
-/* False if it is no text. */
-static bool
-places_text(struct places *p, struct slice token, struct slice *text)
-{
-	char *to = p->text.p + p->text.n;
-
-	if (token.p == NULL || channel_json_string(token, to, p->text.cap - p->text.n, text) < 0)
-		return false;
-	if (text->p == to)
-		p->text.n += text->n;
-	return true;
-}
-
-/* Digits; what is more, or something else, is not ours. */
-static uint64_t
-read_number(struct slice token)
-{
-	uint64_t n = 0;
-
-	for (size_t i = 0; i < token.n; i++) {
-		if (token.p[i] < '0' || token.p[i] > '9' || n > (UINT64_MAX - 9) / 10)
-			return 0;
-		n = n * 10 + (uint64_t)(token.p[i] - '0');
-	}
-	return n;
-}
-
-static void
-places_read_one(struct places *p, struct slice channel, struct slice entry)
-{
-	struct holder h = {
-		.epoch = read_number(channel_json_member(entry, "epoch")),
-		.at = (int64_t)read_number(channel_json_member(entry, "at")),
-		.seen = (int64_t)read_number(channel_json_member(entry, "seen")),
-	};
-
-	if (places_text(p, channel, &h.channel) && places_text(p, channel_json_member(entry, "id"), &h.id) &&
-	    places_text(p, channel_json_member(entry, "node"), &h.node))
-		buf_add(&p->holders, &h, sizeof(h));
-}
-
-static void
-places_read(struct places *p, const struct history_message *newest)
-{
-	struct slice state, channel, entry;
-
-	if (newest == NULL || !slice_is(newest->event, EVENT))
-		return;
-	state = channel_json_member(newest->payload, "devices");
-	if (state.p == NULL)
-		return;
-	/* At once: what was decoded is not to move. */
-	buf_room(&p->text, state.n);
-	for (size_t at = 0; channel_json_next(state, &at, &channel, &entry) > 0;)
-		places_read_one(p, channel, entry);
-}
-
-static bool
-places_find_channel(const struct places *p, const char *channel, unsigned *at)
-{
-	for (*at = 0; *at < places_n(p); ++*at)
-		if (slice_is(places_at(p, *at)->channel, channel))
-			return true;
-	return false;
-}
-
-static bool
-places_find_device(const struct places *p, const char *id, unsigned *at)
-{
-	for (*at = 0; *at < places_n(p); ++*at)
-		if (slice_is(places_at(p, *at)->id, id))
-			return true;
-	return false;
-}
-
-/* Whoever was on a node that is no more, or has not been heard of for days. */
-static void
-places_drop_dead(struct places *p, const struct channel *ch)
-{
-	int64_t since = channel_wall(ch) - (int64_t)KEEP_MS;
-
-	for (unsigned i = places_n(p); i-- > 0;) {
-		const struct holder *h = places_at(p, i);
-
-		if (h->seen < since || !channel_node_is_up(ch, h->node, h->epoch))
-			places_drop(p, i);
-	}
-}
-
-static void
-places_drop_oldest(struct places *p)
-{
-	unsigned oldest = 0;
-
-	for (unsigned i = 1; i < places_n(p); i++)
-		if (places_at(p, i)->at < places_at(p, oldest)->at)
-			oldest = i;
-	places_drop(p, oldest);
+	places_drop_dead(p, ch, channel_wall(ch) - (int64_t)KEEP_MS);
 }
 
 /* False where our node has no place among the others: nobody would believe us. */
 static bool
-places_add(struct places *p, struct channel *ch)
+devices_take_place(struct places *p, struct channel *ch)
 {
-	struct device *d = channel_state(ch);
-	struct holder  h = {
+	const struct device *d = channel_state(ch);
+	struct holder	     h = {
 		.channel = slice_str(d->channel), .id = slice_str(d->id), .at = d->at, .seen = channel_wall(ch),
 	};
 
 	h.node = channel_node(ch, &h.epoch);
 	if (h.epoch == 0)
 		return false;
-	buf_add(&p->holders, &h, sizeof(h));
+	places_add(p, &h);
 	return true;
 }
 
 static bool
-places_post(const struct places *p, struct history_change *change)
+devices_post(const struct places *p, struct history_change *change)
 {
-	struct buf *out = &change->payload;
-
 	buf_add_str(&change->event, EVENT);
-	buf_add_str(out, "{\"devices\":{");
-	for (unsigned i = 0; i < places_n(p); i++) {
-		const struct holder *h = places_at(p, i);
-
-		if (i > 0)
-			buf_add_char(out, ',');
-		channel_json_add(out, h->channel);
-		buf_add_str(out, ":{\"id\":");
-		channel_json_add(out, h->id);
-		buf_add_str(out, ",\"node\":");
-		channel_json_add(out, h->node);
-		buf_addf(out, ",\"epoch\":%llu,\"at\":%lld,\"seen\":%lld}", (unsigned long long)h->epoch, (long long)h->at,
-		    (long long)h->seen);
-	}
-	buf_add_str(out, "}}");
+	places_write(p, &change->payload);
 	if (places_n(p) == 0)
 		change->limits.last_ms = EMPTY_MS;
 	return true;
-}
-
-static bool
-is_in_state(const struct device *d, struct slice payload)
-{
-	struct slice state = channel_json_member(payload, "devices");
-
-	return state.p != NULL && channel_json_member(state, d->channel).p != NULL;
 }
 
 /* Having a place. */
@@ -307,20 +150,20 @@ devices_decide_stay(struct channel *ch, void *arg, struct history_change *change
 
 	d->out = NULL;
 	d->later = false;
-	places_read(&p, change->newest);
+	devices_read(&p, change->newest);
 	if (places_find_channel(&p, d->channel, &at)) {
 		places_at(&p, at)->seen = channel_wall(ch);
-		return d->renewing && places_post(&p, change);
+		return d->renewing && devices_post(&p, change);
 	}
-	places_drop_dead(&p, ch);
+	devices_drop_dead(&p, ch);
 	if (places_find_device(&p, d->id, &at))
 		d->out = replaced;
 	else if (places_n(&p) >= r->limit)
 		d->out = limit_reached;
 	if (d->out != NULL)
 		return false;
-	d->later = !places_add(&p, ch);
-	return !d->later && places_post(&p, change);
+	d->later = !devices_take_place(&p, ch);
+	return !d->later && devices_post(&p, change);
 }
 
 static void
@@ -368,10 +211,12 @@ devices_renew(struct channel *ch)
 static int
 devices_handle_out(struct channel *ch, const struct channel_message *m)
 {
+	const struct device *d = channel_state(ch);
+
 	/* Messages may be lost, and with them the state. */
 	if (slice_is(m->event, "system"))
 		channel_push(ch, m->event, m->payload);
-	if (slice_is(m->event, "system") || !is_in_state(channel_state(ch), common_fields(m)))
+	if (slice_is(m->event, "system") || !places_are_held_by(common_fields(m), d->channel))
 		devices_ask(ch);
 	return 0;
 }
@@ -396,8 +241,8 @@ devices_decide_join(struct channel *ch, void *arg, struct history_change *change
 	unsigned		    at;
 
 	d->out = NULL;
-	places_read(&p, change->newest);
-	places_drop_dead(&p, ch);
+	devices_read(&p, change->newest);
+	devices_drop_dead(&p, ch);
 	if (places_find_device(&p, d->id, &at))
 		places_drop(&p, at);
 	else if (places_n(&p) >= r->limit && !r->evict_oldest)
@@ -405,12 +250,12 @@ devices_decide_join(struct channel *ch, void *arg, struct history_change *change
 	else
 		while (places_n(&p) >= r->limit)
 			places_drop_oldest(&p);
-	if (d->out == NULL && !places_add(&p, ch))
+	if (d->out == NULL && !devices_take_place(&p, ch))
 		d->out = unavailable;
 	if (d->out != NULL)
 		return false;
 	d->entered = true;
-	return places_post(&p, change);
+	return devices_post(&p, change);
 }
 
 static void
@@ -423,7 +268,7 @@ devices_caught_up(struct channel *ch, const struct history_page *page)
 		return;
 	}
 	/* What followed may have put it out again. */
-	d->unsure = page->n > 0 ? !is_in_state(d, page->messages[page->n - 1].payload) : !page->recovered;
+	d->unsure = page->n > 0 ? !places_are_held_by(page->messages[page->n - 1].payload, d->channel) : !page->recovered;
 	channel_accept(ch, channel_empty());
 }
 
@@ -530,11 +375,11 @@ devices_decide_gone(struct channel *ch, void *channel, struct history_change *ch
 	autoplaces struct places p = { 0 };
 	unsigned		 at;
 
-	places_read(&p, change->newest);
+	devices_read(&p, change->newest);
 	if (!places_find_channel(&p, channel, &at))
 		return false;
 	places_drop(&p, at);
-	return places_post(&p, change);
+	return devices_post(&p, change);
 }
 
 static void
