@@ -64,7 +64,7 @@ struct channel_presence {
 	unsigned	 n_new;
 	const struct slice *gone;
 	unsigned	 n_gone;
-	struct channel	*by;		/* whose the newest is, where that is a channel here; else NULL */
+	struct channel	*by;		/* whose new one came last, of those of channels here; NULL: none of them has one */
 };
 
 /*
@@ -266,10 +266,11 @@ ROOST_API void channel_keep_history(struct channel *, const struct history_limit
  */
 ROOST_API int channel_post(struct channel *, struct slice event, struct slice payload, struct slice response, bool to_self);
 /*
- * As the last act of join: `return channel_catch_up(…)`, or of a callback while the join is pending. Reads what follows last_seen (an id; p == NULL: the newest
- * `newest` messages) and calls fn, which answers with channel_accept() or channel_refuse(). Behind the accepted join come live
- * messages: none that the page holds, and all that it does not, but for a page with `more`, whose rest is asked for by
- * channel_load(). page->error != 0: the store cannot be read now. Where fn decides nothing, the join has failed.
+ * As the last act of join: `return channel_catch_up(…)`, or of a callback while the join is pending. Reads what follows
+ * last_seen (an id; p == NULL: the newest `newest` messages) and calls fn, which answers with channel_accept() or
+ * channel_refuse(). Behind the accepted join come live messages: none that the page holds, and all that it does not, but for
+ * a page with `more`, whose rest is asked for by channel_load(). page->error != 0: the store cannot be read now. Where fn
+ * decides nothing, the join has failed. CHANNEL_LATER, or -EINVAL (no history, not joining, the second time).
  */
 ROOST_API int channel_catch_up(struct channel *, struct slice last_seen, unsigned newest,
     void (*fn)(struct channel *, const struct history_page *page));
@@ -299,9 +300,9 @@ struct channel_transaction {
 	/* Fills the change and returns true; false: nothing is to be posted. `ch` NULL: see channel_transact(). */
 	bool	(*decide)(struct channel *ch, void *arg, struct history_change *);
 	/*
-	 * Told once, later: 0 and the message's id (p == NULL: nothing was posted); -EHOSTUNREACH: it may have been, or not; -EINVAL:
-	 * what was decided is no message. The posted message may have been heard (as any is, as a broadcast: handle_out) before or
-	 * will be after. `ch` NULL: it has ended; arg is to be freed even so.
+	 * Told once, later: 0 and the message's id (p == NULL: nothing was posted); -EHOSTUNREACH: it may have been, or not;
+	 * -EINVAL: what was decided is no message. The posted message may have been heard (as any is, as a broadcast:
+	 * handle_out) before, or will be after. `ch` NULL: it has ended; arg is to be freed even so.
 	 */
 	void	(*done)(struct channel *ch, void *arg, int error, struct slice id);
 	void	*arg;
@@ -384,8 +385,9 @@ struct channel_value {
 };
 
 /*
- * In join and handle_in: fills values[n]; what has to be decoded goes into scratch (initialised by the caller, and his to free). For the first field that is
- * wrong it answers {"reason":"invalid_payload","field":NAME} ("payload" for raw bytes), and returns false.
+ * In join and handle_in: fills values[n]; what has to be decoded goes into scratch (initialised by the caller, and his to
+ * free). For the first field that is wrong it answers {"reason":"invalid_payload","field":NAME} ("payload" for raw bytes),
+ * and returns false.
  */
 ROOST_API bool channel_read(struct channel *, const struct channel_message *, const struct channel_field *fields, unsigned n,
     struct channel_value *values, struct buf *scratch);
