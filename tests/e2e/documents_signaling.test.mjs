@@ -325,22 +325,49 @@ everywhere("signaling", { config: CONFIG }, (ground) => {
 	});
 
 	describe("roost-protocol(7), signaling", () => {
-		test("a client that loses its connection in the middle misses nothing, and hears nothing twice", { timeout: 60_000 }, async () => {
-			const [ann, bob] = await talking(), { socket } = bob;
-			const sent = Array.from({ length: 60 }, (_, i) => ice(i).candidate);
+		test("a client that comes back is told what was said meanwhile, in order and once", { timeout: 60_000 }, async () => {
+			const [ann, first] = await talking();
+			const heard = [], sent = [];
+			let bob = first, i = 0;
+			const say = async () => {
+				await ann.push("ice_candidate", ice(i));
+				sent.push(ice(i++).candidate);
+			};
 
-			for (const [i, candidate] of sent.entries()) {
-				await ann.push("ice_candidate", { ...ice(i), candidate });
-				if (i % 20 === 9)
-					socket.conn.terminate();
+			for (let round = 0; round < 4; round++) {
+				const node = ground.at(1 + round), { connections } = await node.metrics();
+
+				for (let n = 0; n < 5; n++)
+					await say();
+				await bob.hearsThat("ice_candidate", { candidate: sent.at(-1) });
+				bob.cut();
+				heard.push(...bob.heard("ice_candidate"));
+				/* What is on its way as a connection breaks is lost. */
+				await waitFor(async () => (await node.metrics()).connections < connections, "the node to notice");
+				for (let n = 0; n < 5; n++)
+					await say();
+				bob = await enter("bob", 2 + round, ann.channel.topic);
 			}
 			await bob.hearsThat("ice_candidate", { candidate: sent.at(-1) });
-			assert.deepEqual(bob.heard("ice_candidate").map((p) => p.candidate), sent);
+			heard.push(...bob.heard("ice_candidate"));
+			assert.deepEqual(heard.map((p) => p.candidate), sent);
 			/* It goes on as if nothing had been. */
-			await waitFor(() => bob.channel.state === "joined", "Bob to be back");
 			await bob.push("ice_candidate", ice(100));
 			await ann.hears("ice_candidate");
 			assert.deepEqual([ann, bob].map((seat) => seat.heard("call_end")), [[], []]);
+		});
+
+		test("what a client had to say while it was away is taken as soon as it is back", { timeout: 60_000 }, async () => {
+			const [ann, bob] = await talking();
+
+			for (let round = 0; round < 5; round++) {
+				bob.socket.conn.terminate();
+				await waitFor(() => bob.channel.state !== "joined", "the connection to be lost");
+				/* The stock client keeps these, and sends them behind the join. */
+				await Promise.all([0, 1, 2].map((i) => bob.push("ice_candidate", ice(3 * round + i))));
+			}
+			await ann.hears("ice_candidate", 15);
+			assert.deepEqual(ann.heard("ice_candidate").map((p) => p.candidate), Array.from({ length: 15 }, (_, i) => ice(i).candidate));
 		});
 
 		test("a caller that loses its connection while it rings hears the answer when it is back", async () => {
@@ -366,6 +393,7 @@ everywhere("signaling", { config: CONFIG }, (ground) => {
 			await old.push("call_answer", ANSWER);
 			await ann.hears("call_answer");
 			const next = await join(2);
+			assert.equal((await next.hears("call_offer")).sdp, OFFER.sdp);
 			await next.push("ice_candidate", ice(1));
 			await ann.hears("ice_candidate");
 			await ann.push("ice_candidate", ice(2));
