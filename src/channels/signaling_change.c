@@ -213,27 +213,36 @@ change_decide(struct channel *ch, void *arg, struct history_change *change)
 
 /* Telling. */
 
+/* -EINVAL: with what is said of the call, what was pushed is too deep, or has too many members. */
+static const char *
+refusal_of(const struct signaling_change *g, int error)
+{
+	if (error == -EINVAL)
+		return "{\"reason\":\"invalid_payload\",\"field\":\"payload\"}";
+	if (error < 0)
+		return "{\"reason\":\"unavailable\"}";
+	if (g->verdict == CALL_WRONG_PARTY)
+		return "{\"reason\":\"unauthorized\"}";
+	return "{\"reason\":\"invalid_state\"}";
+}
+
 static void
 reply(struct signaling_change *g, int error)
 {
 	struct channel_ref *ref = g->ref;
 	char		    text[64];
-	const char	   *reason = error < 0 ? "unavailable" : g->verdict == CALL_WRONG_PARTY ? "unauthorized" : "invalid_state";
 	int		    n;
 
 	g->ref = NULL;
 	if (error == 0 && g->verdict == CALL_DONE) {
 		channel_ref_reply(ref, true, channel_empty());
-		return;
-	}
-	if (error == 0 && g->verdict == CALL_TOO_MUCH)
+	} else if (error == 0 && g->verdict == CALL_TOO_MUCH) {
 		n = snprintf(text, sizeof(text), "{\"reason\":\"rate_limit\",\"retry_after_ms\":%llu}", (unsigned long long)g->retry_ms);
-	else
-		n = snprintf(text, sizeof(text), "{\"reason\":\"%s\"}", reason);
-	channel_ref_reply(ref, false, channel_json(slice(text, (size_t)n)));
+		channel_ref_reply(ref, false, channel_json(slice(text, (size_t)n)));
+	} else {
+		channel_ref_reply(ref, false, channel_json(slice_str(refusal_of(g, error))));
+	}
 }
-
-static void queue_turn(struct signaling *);
 
 static void
 queue_next(struct signaling *s)
@@ -245,7 +254,8 @@ queue_next(struct signaling *s)
 		s->queue_end = &s->queue;
 	s->n_queued--;
 	s->queued_bytes -= g->data.n;
-	queue_turn(s);
+	s->deciding = false;
+	signaling_go_on(s);
 }
 
 static void
@@ -277,13 +287,15 @@ begin(struct signaling *s, struct signaling_change *g, bool insist)
 	});
 }
 
-/* The first one of the queue begins. */
-static void
-queue_turn(struct signaling *s)
+void
+signaling_go_on(struct signaling *s)
 {
 	struct signaling_change *g = s->queue;
 
-	if (g != NULL && begin(s, g, false) < 0)
+	if (g == NULL || s->deciding || s->waits != 0)
+		return;
+	s->deciding = true;
+	if (begin(s, g, false) < 0)
 		change_done(s->channel, g, -EINVAL, slice(NULL, 0));
 }
 
@@ -334,8 +346,8 @@ signaling_push(struct signaling *s, const struct signaling_words *w)
 	*s->queue_end = g;
 	s->queue_end = &g->next;
 	s->queued_bytes += g->data.n;
-	if (s->n_queued++ == 0)
-		queue_turn(s);
+	s->n_queued++;
+	signaling_go_on(s);
 }
 
 void
@@ -358,8 +370,8 @@ signaling_drop_queue(struct signaling *s)
 {
 	struct signaling_change *g, *next;
 
-	/* The first one is told of its end. */
-	for (g = s->queue != NULL ? s->queue->next : NULL; g != NULL; g = next) {
+	/* What is under way is told of its end. */
+	for (g = s->deciding ? s->queue->next : s->queue; g != NULL; g = next) {
 		next = g->next;
 		change_free(g);
 	}

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "channels/builtin.h"
+#include "wire/json.h"
 
 Suite *signaling_suite(void);
 
@@ -764,6 +765,45 @@ START_TEST(who_comes_back_gets_what_it_missed)
 }
 END_TEST
 
+/* A stock client sends what it could not send meanwhile right behind its join. */
+START_TEST(who_comes_back_may_speak_at_once)
+{
+	talk();
+	client_gone(bob);
+	bob = client_new(&codec_phoenix_v2, "bob", 0);
+	client_says(bob, JOIN(PAIR));
+	client_says(bob, PUSH("2", "ice_candidate", "{\"candidate\":\"1\"}"));
+	client_says(bob, PUSH("3", "ice_candidate", "{\"candidate\":\"2\"}"));
+	settle();
+	settle();
+	client_hears(bob, ANSWER("1", OK));
+	client_forgets(bob);
+	client_hears(ann, SAID("ice_candidate", "{\"candidate\":\"1\",\"from\":\"bob\"}"));
+	client_hears(ann, SAID("ice_candidate", "{\"candidate\":\"2\",\"from\":\"bob\"}"));
+}
+END_TEST
+
+/* Who waits for a place that is not to be had is told so; who goes meanwhile leaves nothing. */
+START_TEST(who_waits_in_vain_may_not_speak)
+{
+	struct client *late, *gone;
+
+	talk();
+	late = enter("bob");
+	gone = enter("bob");
+	client_says(late, PUSH("2", "ice_candidate", "{\"candidate\":\"1\"}"));
+	client_says(gone, PUSH("2", "ice_candidate", "{\"candidate\":\"1\"}"));
+	settle();
+	client_hears_nothing(late);
+	client_gone(gone);
+	pass(1000);
+	settle();
+	client_hears(late, ENDED("answered_elsewhere"));
+	client_hears(late, ANSWER("2", REASON("invalid_state")));
+	client_hears_nothing(ann);
+}
+END_TEST
+
 START_TEST(a_caller_who_comes_back_is_answered)
 {
 	offer();
@@ -1283,6 +1323,25 @@ START_TEST(sizes)
 }
 END_TEST
 
+/* Sound by itself, but not with what is said of the call: nobody could read it. */
+START_TEST(what_cannot_be_passed_on_is_refused)
+{
+	static const char candidate[] = "{\"candidate\":\"c\",\"x\":";
+	char		  deep[sizeof(candidate) + 2 * JSON_MAX_DEPTH] = "";
+	size_t		  n = sizeof(candidate) - 1;
+
+	memcpy(deep, candidate, n);
+	memset(deep + n, '[', JSON_MAX_DEPTH - 1);
+	memset(deep + n + JSON_MAX_DEPTH - 1, ']', JSON_MAX_DEPTH - 1);
+	deep[n + 2 * (JSON_MAX_DEPTH - 1)] = '}';
+	offer();
+	says(ann, "ice_candidate", deep, INVALID("payload"));
+	client_hears_nothing(bob);
+	says(ann, ICE("1"), OK);
+	client_hears(bob, CANDIDATE("1", "ann"));
+}
+END_TEST
+
 START_TEST(bytes_are_no_payload)
 {
 	static const char push[] = "\x00\x01\x01\x03\x08" "12s:1call_end\x00\xff";
@@ -1409,6 +1468,8 @@ add_time(TCase *t)
 	tcase_add_test(t, a_ring_without_a_caller);
 	tcase_add_test(t, a_ring_goes_on_without_a_device);
 	tcase_add_test(t, who_comes_back_gets_what_it_missed);
+	tcase_add_test(t, who_comes_back_may_speak_at_once);
+	tcase_add_test(t, who_waits_in_vain_may_not_speak);
 	tcase_add_test(t, a_caller_who_comes_back_is_answered);
 	tcase_add_test(t, who_comes_before_it_is_gone);
 	tcase_add_test(t, a_device_takes_its_own_place);
@@ -1446,6 +1507,7 @@ add_input(TCase *t)
 	tcase_add_test(t, a_join_may_be_given_up);
 	tcase_add_loop_test(t, bad_pushes_are_refused, 0, COUNT(bad_pushes));
 	tcase_add_test(t, sizes);
+	tcase_add_test(t, what_cannot_be_passed_on_is_refused);
 	tcase_add_test(t, bytes_are_no_payload);
 	tcase_add_test(t, what_is_kept_is_bounded);
 	tcase_add_test(t, times_are_options);
