@@ -52,11 +52,12 @@ struct signaling {
 	bool		  minding;	/* a change of our own is under way */
 	bool		  begun;	/* the client was told what it found */
 
-	/* What the client pushed, to be decided one after the other. The first one is under way. */
+	/* What the client pushed, to be decided one after the other; but not while it waits for its place. */
 	struct signaling_change *queue;
 	struct signaling_change **queue_end;
 	unsigned	  n_queued;
 	size_t		  queued_bytes;
+	bool		  deciding;	/* the first one is under way */
 };
 
 /* signaling.c: those of this node. */
@@ -78,6 +79,8 @@ struct signaling_words {
 	bool		has_reason;
 };
 void signaling_push(struct signaling *, const struct signaling_words *);
+/* Its turn may have come: nothing is waited for. */
+void signaling_go_on(struct signaling *);
 /* What is done for it: at most one at a time, others are not begun. `channel` is the one concerned. */
 void signaling_mind(struct signaling *, enum call_event, struct slice channel);
 /* In leave: its part in a call, if it has one, is given up, or waits for it to come back. */

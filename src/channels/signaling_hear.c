@@ -110,6 +110,15 @@ tell_end(struct signaling *s, struct slice data)
 	s->in = 0;
 }
 
+/* It has the place that it waited for, or will not have it. */
+static void
+end_wait(struct signaling *s)
+{
+	s->waits = 0;
+	signaling_drop_held(s);
+	signaling_go_on(s);
+}
+
 /* It takes part from here on: what it has not heard of the call follows. */
 static void
 take_up(struct signaling *s)
@@ -118,14 +127,13 @@ take_up(struct signaling *s)
 	struct signaling_held *h, *from = s->held;
 
 	s->in = s->call.since;
-	s->waits = 0;
 	set_heard(s, heard);
 	for (h = s->held; h != NULL && heard.n > 0; h = h->next)
 		if (slice_eq(h->id, heard))
 			from = h->next;
 	for (h = from; h != NULL; h = h->next)
 		pass_on(s, h->event, h->id, h->data);
-	signaling_drop_held(s);
+	end_wait(s);
 }
 
 static void
@@ -182,10 +190,8 @@ hear_state(struct signaling *s, const struct call_message *m)
 	/* How it ended was not heard. */
 	if (s->in != 0 && s->in != call)
 		tell_end(s, SLICE("{\"reason\":\"disconnected\"}"));
-	if (s->waits != 0 && s->waits != call) {
-		s->waits = 0;
-		signaling_drop_held(s);
-	}
+	if (s->waits != 0 && s->waits != call)
+		end_wait(s);
 	if (s->in != 0 && channel.n > 0 && !is_mine(s, channel)) {
 		tell_end(s, SLICE("{\"reason\":\"answered_elsewhere\"}"));
 		s->over = call;
@@ -339,8 +345,7 @@ look_place(struct signaling *s, uint64_t now)
 	}
 	if (now < s->wait_until)
 		return s->wait_until;
-	s->waits = 0;
-	signaling_drop_held(s);
+	end_wait(s);
 	if (s->call.phase != CALL_RINGING) {
 		tell_end(s, SLICE("{\"reason\":\"answered_elsewhere\"}"));
 		s->over = s->call.since;
