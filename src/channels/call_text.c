@@ -297,7 +297,7 @@ call_message_read(struct call_message *m, struct slice payload)
 	struct slice name, value;
 	size_t	     at = 0;
 
-	*m = (struct call_message){ .event = CALL_OPEN };
+	*m = (struct call_message){ .event = CALL_OPEN, .channel = SLICE(""), .id = SLICE("") };
 	while (channel_json_next(payload, &at, &name, &value) > 0)
 		if (read_member(m, name, value) < 0)
 			return -EINVAL;

@@ -462,7 +462,9 @@ START_TEST(messages)
 	ck_assert(slice_is(again.channel, "A"));
 	ck_assert(slice_is(again.data, "{\"sdp\":\"x\"}"));
 	ck_assert(slice_is(again.state, text));
+	/* What is missing can be copied. */
 	ck_assert_uint_eq(again.id.n, 0);
+	ck_assert_ptr_nonnull(again.id.p);
 	/* All that end a call are one. */
 	b.n = 0;
 	m = (struct call_message){ .event = CALL_MISSED, .data = SLICE("{}") };
