@@ -179,7 +179,7 @@ ROOST_API struct slice channel_claims(const struct channel *);
 ROOST_API const char *channel_route_option(const struct channel_route *, const char *name);
 /* The same as yes or no; 0 with *value, or -1 for another text. */
 ROOST_API int channel_route_bool(const struct channel_route *, const char *name, bool *value);
-/* A plain number; a duration such as "10s" in ms. The same results. */
+/* A plain number; a duration such as "10s" in ms, 2^50 at most. The same results. */
 ROOST_API int channel_route_number(const struct channel_route *, const char *name, uint64_t *value);
 ROOST_API int channel_route_duration(const struct channel_route *, const char *name, uint64_t *ms);
 

@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "session/classes.h"
 
+#define MAX_DURATION	(UINT64_C(1) << 50)	/* ms: no sum with a clock overflows */
+
 /* Does the pattern name that capture again, from `p` on? */
 static bool
 pattern_repeats(const char *p, struct slice name)
@@ -260,5 +262,5 @@ channel_route_duration(const struct channel_route *r, const char *name, uint64_t
 {
 	const char *text = channel_route_option(r, name);
 
-	return text != NULL && units_duration(text, ms) == 0 ? 0 : -1;
+	return text != NULL && units_duration(text, ms) == 0 && *ms <= MAX_DURATION ? 0 : -1;
 }

@@ -1408,6 +1408,7 @@ static const struct {
 } bad_options[] = {
 	{ { "ring_timeout", "0" }, "ring_timeout: expected a time such as 30s" },
 	{ { "ring_timeout", "long" }, "ring_timeout: expected a time such as 30s" },
+	{ { "ring_timeout", "600000000000h" }, "ring_timeout: expected a time such as 30s" },
 	{ { "grace", "-1" }, "grace: expected a time such as 10s" },
 	{ { "keep", "0" }, "keep: expected a time from 1s to 24h" },
 	{ { "keep", "25h" }, "keep: expected a time from 1s to 24h" },
