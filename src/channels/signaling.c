@@ -12,7 +12,6 @@
 #define MAX_USER	128	/* characters */
 #define MAX_TEXT	(1 << 30)	/* what the size of the payload bounds */
 #define TABLE_SIZE	1024
-#define LIVE_MS		(24 * 3600 * 1000)	/* a call's state outlives its last message by so much */
 
 static const struct channel_option signaling_options[] = {
 	{ "ring_timeout", "30s", "a call that nobody answers is missed" },
@@ -31,7 +30,8 @@ signaling_options_fault(const struct channel_route *route, struct signaling_rout
 		return "ring_timeout: expected a time such as 30s";
 	if (channel_route_duration(route, "grace", &r->grace_ms) < 0)
 		return "grace: expected a time such as 10s";
-	if (channel_route_duration(route, "keep", &r->kept.keep_ms) < 0 || r->kept.keep_ms < 1000 || r->kept.keep_ms > LIVE_MS)
+	if (channel_route_duration(route, "keep", &r->kept.keep_ms) < 0 || r->kept.keep_ms < 1000 ||
+	    r->kept.keep_ms > SIGNALING_LIVE_MS)
 		return "keep: expected a time from 1s to 24h";
 	if (channel_route_number(route, "max_event", &r->max_event) < 0 || r->max_event < 1024 || r->max_event > 1 << 20)
 		return "max_event: expected a number from 1024 to 1048576";
@@ -189,7 +189,7 @@ signaling_join(struct channel *ch, const struct channel_message *params)
 		return CHANNEL_REFUSED;
 	}
 	channel_keep_history(ch, &(struct history_limits){
-		.max = SIGNALING_PAGE, .age_ms = r->kept.keep_ms, .last_ms = LIVE_MS,
+		.max = SIGNALING_PAGE, .age_ms = r->kept.keep_ms, .last_ms = SIGNALING_LIVE_MS,
 	});
 	s->channel = ch;
 	s->queue_end = &s->queue;

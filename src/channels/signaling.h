@@ -8,6 +8,7 @@
 
 #define SIGNALING_EVENT	"call"	/* of all messages of the topic's stream; clients are told what is in them */
 #define SIGNALING_PAGE	500	/* messages that are kept of a call */
+#define SIGNALING_LIVE_MS (24 * 3600 * 1000)	/* a call's state outlives its last message by so much */
 
 /* Read once per route. */
 struct signaling_route {

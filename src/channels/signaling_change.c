@@ -11,7 +11,6 @@
 #define MAX_QUEUED	64		/* pushes of a client that wait for their turn */
 #define MAX_QUEUED_BYTES (1024 * 1024)
 #define FULL_RETRY_MS	1000
-#define LIVE_MS		(24 * 3600 * 1000)
 #define IDLE_MS		(3600 * 1000)	/* the two users stay fixed for so long */
 
 /* It may outlive its channel, so it has all that it needs. */
@@ -177,7 +176,7 @@ compose(const struct signaling_change *g, const struct call *c, const char *reas
 	call_message_write(&m, c, &change->payload);
 	change->limits = (struct history_limits){
 		.max = call_is_live(c) ? SIGNALING_PAGE : 1, .age_ms = g->kept.keep_ms,
-		.last_ms = call_is_live(c) ? LIVE_MS : IDLE_MS,
+		.last_ms = call_is_live(c) ? SIGNALING_LIVE_MS : IDLE_MS,
 	};
 }
 
