@@ -289,6 +289,13 @@ describe("one node", { concurrency: false }, () => {
 		assert.equal((await p.get({ headers: { "x-phoenix-longpoll-token": "bogus" } })).json.status, 410);
 	});
 
+	test("parameters that are not UTF-8", async () => {
+		const p = new Poller(daemon.port);
+
+		for (const target of ["/socket/longpoll?vsn=2.0.0&token=%ff", "/socket/longpoll?vsn=%ff"])
+			assert.equal((await p.get({ target })).status, 400);
+	});
+
 	test("P09: OPTIONS, and other methods", async () => {
 		const p = new Poller(daemon.port);
 		const { status, headers, text } = await p.request("OPTIONS", { headers: { "access-control-request-headers": "content-type,x-phoenix-authtoken" } });
