@@ -55,12 +55,6 @@ signaling_configure(const struct channel_route *route, void **data, const char *
 	return -1;
 }
 
-static void
-signaling_unconfigure(void *data)
-{
-	free(data);
-}
-
 /* Those of this node, by user. */
 
 static struct signaling *table[TABLE_SIZE];
@@ -353,7 +347,7 @@ const struct channel_class signaling_class = {
 	.options = signaling_options,
 	.intercepts = signaling_intercepts,
 	.configure = signaling_configure,
-	.unconfigure = signaling_unconfigure,
+	.unconfigure = free,
 	.join = signaling_join,
 	.joined = signaling_joined,
 	.handle_in = signaling_handle_in,
