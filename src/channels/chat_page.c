@@ -34,10 +34,13 @@ chat_is_blocked(const struct channel *ch, struct slice payload)
 	return common_text(payload, "user_id", scratch, sizeof(scratch), &user) > 0 && channel_list_has(ch, user);
 }
 
+/* Whose it is need not be looked for in what channels posted: who blocks a whole room has all of it looked at. */
 bool
 chat_wants(const struct channel *ch, const struct history_message *m)
 {
-	return slice_is(m->event, "new_message") && !chat_is_blocked(ch, m->payload);
+	if (!slice_is(m->event, "new_message"))
+		return false;
+	return m->user.n > 0 ? !channel_list_has(ch, m->user) : !chat_is_blocked(ch, m->payload);
 }
 
 static const struct common_list chat_messages = { .name = "messages", .add = common_add_message };
