@@ -9,6 +9,8 @@
 
 #include "history/feed.h"
 
+#define ALL_BYTES	UINT32_MAX	/* no bound */
+
 struct catchup {
 	struct list	 in_feed;
 	struct feed	*feed;		/* NULL = it is over */
@@ -199,6 +201,9 @@ catchup_ask(struct catchup *c)
 		r.tail = c->tail;
 		r.limit = c->limit;
 	}
+	/* Who wants as much as there can be reads a state from all of it, and bounds what is kept. */
+	if (!c->has_id && c->newest == STORE_MAX_PAGE)
+		r.max_bytes = ALL_BYTES;
 	c->asked_at = history_clock(f->history);
 	c->read = history_read(f->history, &r, catchup_on_page, c);
 	if (c->read == NULL)

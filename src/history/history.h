@@ -64,7 +64,8 @@ typedef void history_page_fn(void *arg, const struct history_page *);
 
 /*
  * For a joiner (`reader`, who may be nobody: page->mark is his): reads all that follows `last_seen` (a UUID; p == NULL: none),
- * at most `limit`, or the newest `newest` where there is none or it is not known; and keeps what arrives meanwhile. In `fn`, or right behind it, the joiner
+ * at most `limit`, or the newest `newest` where there is none or it is not known (STORE_MAX_PAGE of them: however many bytes
+ * they are); and keeps what arrives meanwhile. In `fn`, or right behind it, the joiner
  * either subscribes and catchup_finish() gives it what was kept, or catchup_cancel() ends it. A page with `more`
  * after a last_seen leaves a gap that the joiner is to read by further pages: what arrives from now on is live. The
  * feed stays open meanwhile by itself. Never NULL.
