@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stats.h"
+#include "history/history.h"
 #include "net/ws.h"
 #include "session/channel.h"
 
@@ -50,6 +51,8 @@ session_done(struct session *s)
 	s->closed = true;
 	while (s->channels != NULL)
 		channel_end(s->channels, "closed");
+	turns_end(s->turns);
+	s->turns = NULL;
 	s->who = identity_unref(s->who);
 }
 

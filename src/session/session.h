@@ -15,6 +15,7 @@ struct history;
 struct inbound;
 struct session;
 struct tracker;
+struct turns;
 struct userlists;
 
 /* The nodes, ours too, for what must end with the node that holds it. */
@@ -81,6 +82,7 @@ struct session {
 	struct channel		*channels;	/* most recently used first */
 	struct dispatch		*current;	/* the message being handled */
 	const struct addr	*peer;		/* borrowed from the transport */
+	struct turns		*turns;		/* of its reads; NULL before the first */
 	struct bucket		 bucket;
 	uint32_t		 n_channels;
 	size_t			 pending_bytes;	/* of messages that wait for a join, in all channels */

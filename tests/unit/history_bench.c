@@ -533,7 +533,7 @@ hearer_catch_up(struct hearer *l, unsigned n, unsigned newest)
 	l->feed = feed_open(world.history, WORLD_TOPIC, &limits);
 	if (l->reader != NULL)
 		snprintf(reader, sizeof(reader), "%s", l->reader);
-	l->catchup = history_catch_up(l->feed, last, STORE_MAX_PAGE, newest, slice_str(reader), on_history, l);
+	l->catchup = history_catch_up(l->feed, NULL, last, STORE_MAX_PAGE, newest, slice_str(reader), on_history, l);
 	memset(reader, 'x', sizeof(reader));
 }
 

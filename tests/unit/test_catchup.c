@@ -100,13 +100,13 @@ START_TEST(malformed_ids)
 	struct catchup	     *c;
 
 	world_append(3);
-	c = history_catch_up(f, slice_str(ids[_i]), 10, 2, SLICE(""), note_page, &page);
+	c = history_catch_up(f, NULL, slice_str(ids[_i]), 10, 2, SLICE(""), note_page, &page);
 	world_answer_all();
 	ck_assert_uint_eq(page.n, 2);
 	ck_assert(!page.recovered);
 	catchup_cancel(c);
 	page = (struct history_page){ .n = 7, .recovered = true };
-	ck_assert_int_eq(history_page(world.history, WORLD_TOPIC, &limits, true, slice_str(ids[_i]), 10, note_page, &page), 0);
+	ck_assert_int_eq(history_page(world.history, NULL, WORLD_TOPIC, &limits, true, slice_str(ids[_i]), 10, note_page, &page), 0);
 	ck_assert_uint_eq(page.n, 7);
 	turn_after(world.loop, 0);
 	ck_assert_uint_eq(page.n, 0);
@@ -344,8 +344,8 @@ START_TEST(history_ends_with_everything_under_way)
 	hearer_join(old);
 	world_answer_all();
 	hearer_catch_up(l, 1, 10);
-	ck_assert_int_eq(history_page(world.history, WORLD_TOPIC, &limits, false, (struct slice){ 0 }, 5, note_page, &page), 0);
-	ck_assert_int_eq(history_page(world.history, WORLD_TOPIC, &limits, false, SLICE("x"), 5, note_page, &page), 0);
+	ck_assert_int_eq(history_page(world.history, NULL, WORLD_TOPIC, &limits, false, (struct slice){ 0 }, 5, note_page, &page), 0);
+	ck_assert_int_eq(history_page(world.history, NULL, WORLD_TOPIC, &limits, false, SLICE("x"), 5, note_page, &page), 0);
 	world_append(1);
 	world_lose_bus();
 	world_append(1);
