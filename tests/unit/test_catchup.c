@@ -141,6 +141,40 @@ START_TEST(mark_of_the_reader)
 }
 END_TEST
 
+/* The page has room for two: of what follows 3 (0), of the newest 50 (1), but not of all there can be (2). */
+START_TEST(a_page_that_is_full)
+{
+	static const struct {
+		unsigned    behind, newest, n;
+		bool	    more, recovered;
+		const char *got;
+	} rows[] = {
+		{ 3, 50, 2, true, true, "4 5 11 12" }, { 0, 50, 2, true, false, "9 10 11 12" },
+		{ 0, STORE_MAX_PAGE, 10, false, false, "1 2 3 4 5 6 7 8 9 10 11 12" },
+	};
+	struct hearer *old = hearer_new(), *l = hearer_new();
+
+	world_append(10);
+	hearer_join(old);
+	world_answer_all();
+	world.fit = 2;
+	hearer_catch_up(l, rows[_i].behind, rows[_i].newest);
+	world_execute();
+	world_append(1);
+	world_bus_all();
+	world_answer_all();
+	world_append(1);
+	world_bus_all();
+	ck_assert_uint_eq(l->n_page, rows[_i].n);
+	ck_assert_int_eq(l->more, rows[_i].more);
+	ck_assert_int_eq(l->recovered, rows[_i].recovered);
+	hearer_got(l, rows[_i].got);
+	hearer_got(old, "11 12");
+	hearer_free(old);
+	hearer_free(l);
+}
+END_TEST
+
 /* Message 6 comes before (0), during (1, 2: the page has it or not) or after (3) the read. */
 START_TEST(a_message_comes_meanwhile)
 {
@@ -523,6 +557,7 @@ catchup_suite(void)
 	tcase_add_loop_test(t, last_seen_is_not_known, 0, 3);
 	tcase_add_loop_test(t, malformed_ids, 0, 4);
 	tcase_add_loop_test(t, mark_of_the_reader, 0, 4);
+	tcase_add_loop_test(t, a_page_that_is_full, 0, 3);
 	tcase_add_loop_test(t, a_message_comes_meanwhile, 0, 4);
 	tcase_add_loop_test(t, the_page_is_ahead, 0, 3);
 	tcase_add_test(t, one_that_is_late_goes);
