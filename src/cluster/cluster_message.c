@@ -54,21 +54,10 @@ read_number(struct slice object, const char *name, uint64_t *out)
 	return 0;
 }
 
-/* A member that must be a string of 1 to `size` bytes. */
-static int
-read_text(struct slice object, const char *name, char *scratch, size_t size, struct slice *out)
-{
-	struct slice token = json_member(object, name);
-
-	if (token.p == NULL || *token.p != '"' || json_text(token, scratch, size, out) < 0 || out->n == 0)
-		return -EBADMSG;
-	return 0;
-}
-
 static int
 read_id(struct slice object, const char *name, char scratch[CLUSTER_MAX_NODE], struct slice *out)
 {
-	int r = read_text(object, name, scratch, CLUSTER_MAX_NODE, out);
+	int r = json_member_text(object, name, scratch, CLUSTER_MAX_NODE, out);
 
 	if (r < 0)
 		return r;
@@ -97,7 +86,7 @@ read_head(struct cluster_message *m, struct slice object)
 		return r;
 	if (version > CLUSTER_VERSION)
 		return -EPROTONOSUPPORT;
-	r = read_text(object, "type", m->name_text, sizeof(m->name_text), &m->name);
+	r = json_member_text(object, "type", m->name_text, sizeof(m->name_text), &m->name);
 	if (r < 0)
 		return r;
 	m->type = type_of(m->name);

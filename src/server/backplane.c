@@ -132,24 +132,15 @@ say_lists_again(struct backplane *b)
 		cluster_say(b->cluster, "list", SLICE(""));
 }
 
-/* The text of a string member, decoded into scratch; p == NULL if there is none. */
-static struct slice
-member_text(struct slice object, const char *name, struct buf *scratch)
-{
-	struct slice token = json_member(object, name), text = { 0 };
-
-	if (token.p == NULL || *token.p != '"' || json_text(token, buf_room(scratch, token.n), token.n, &text) < 0)
-		return slice(NULL, 0);
-	return text;
-}
-
 static void
 on_list_said(struct backplane *b, struct slice message)
 {
 	autobuf struct buf for_user = { 0 }, for_list = { 0 };
-	struct slice	   user = member_text(message, "user", &for_user), list = member_text(message, "list", &for_list);
+	const size_t	   n = message.n;
+	struct slice	   user, list;
 
-	if (user.p != NULL && list.p != NULL)
+	if (json_member_text(message, "user", buf_room(&for_user, n), n, &user) == 0 &&
+	    json_member_text(message, "list", buf_room(&for_list, n), n, &list) == 0)
 		userlists_on_changed(b->userlists, user, list);
 	else
 		userlists_resync(b->userlists);

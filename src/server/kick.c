@@ -106,28 +106,17 @@ kick_user(struct kicks *ks, struct slice user, kick_fn *fn, void *arg)
 	return 0;
 }
 
-/* The text of a member, into scratch[size]; empty if there is none. */
-static struct slice
-member_text(struct slice message, const char *name, char *scratch, size_t size)
-{
-	struct slice token = json_member(message, name), text;
-
-	if (token.p == NULL || token.p[0] != '"' || json_text(token, scratch, size, &text) < 0)
-		return SLICE("");
-	return text;
-}
-
 static void
 kicks_on_kick(struct kicks *ks, struct slice node, struct slice message)
 {
 	char		   user_text[MAX_USER], id_text[ID_LEN];
-	struct slice	   user = member_text(message, "user", user_text, sizeof(user_text));
-	struct slice	   id = member_text(message, "id", id_text, sizeof(id_text));
+	struct slice	   user, id;
 	autobuf struct buf members = { 0 };
 	unsigned	   n;
 
-	if (user.n == 0)
+	if (json_member_text(message, "user", user_text, sizeof(user_text), &user) < 0)
 		return;
+	json_member_text(message, "id", id_text, sizeof(id_text), &id);
 	n = kick_here(ks, user);
 	if (n > 0)
 		log_info("disconnected %u of user \"%.*s\" for node %.*s", n, SLICE_ARG(user), SLICE_ARG(node));
@@ -153,10 +142,12 @@ static void
 kicks_on_kicked(struct kicks *ks, struct slice message)
 {
 	char	      id_text[ID_LEN], number[24] = "";
-	struct slice  token = json_member(message, "n");
-	struct kick  *k = kick_find(ks, member_text(message, "re", id_text, sizeof(id_text)));
+	struct slice  token = json_member(message, "n"), id;
+	struct kick  *k;
 	uint64_t      n;
 
+	json_member_text(message, "re", id_text, sizeof(id_text), &id);
+	k = kick_find(ks, id);
 	if (k == NULL || token.p == NULL || token.n >= sizeof(number))
 		return;
 	memcpy(number, token.p, token.n);

@@ -48,24 +48,13 @@ longpoll_message_write(struct buf *out, const struct longpoll_message *m)
 	buf_add_char(out, '}');
 }
 
-/* A member that must be a string of 1 to `size` bytes. */
-static int
-read_text(struct slice object, const char *name, char *scratch, size_t size, struct slice *out)
-{
-	struct slice token = json_member(object, name);
-
-	if (token.p == NULL || *token.p != '"' || json_text(token, scratch, size, out) < 0 || out->n == 0)
-		return -EBADMSG;
-	return 0;
-}
-
 static int
 read_type(struct slice object, enum longpoll_message_type *type)
 {
 	char	     scratch[8];
 	struct slice name;
 
-	if (read_text(object, "type", scratch, sizeof(scratch), &name) < 0)
+	if (json_member_text(object, "type", scratch, sizeof(scratch), &name) < 0)
 		return -EBADMSG;
 	for (*type = 0; *type < LONGPOLL_TYPES; (*type)++)
 		if (slice_is(name, type_names[*type]))
@@ -147,10 +136,10 @@ longpoll_message_read(struct longpoll_message *m, struct slice text, struct buf 
 	r = read_version(text);
 	if (r < 0)
 		return r;
-	if (read_type(text, &m->type) < 0 || read_text(text, "node", m->node_text, sizeof(m->node_text), &m->node) < 0 ||
-	    !cluster_is_id(m->node) || read_text(text, "id", m->id_text, sizeof(m->id_text), &m->id) < 0 || m->id.n != ID_LEN)
+	if (read_type(text, &m->type) < 0 || json_member_text(text, "node", m->node_text, sizeof(m->node_text), &m->node) < 0 ||
+	    !cluster_is_id(m->node) || json_member_text(text, "id", m->id_text, sizeof(m->id_text), &m->id) < 0 || m->id.n != ID_LEN)
 		return -EBADMSG;
-	if (has_session(m->type) && read_text(text, "session", m->session_text, sizeof(m->session_text), &m->session) < 0)
+	if (has_session(m->type) && json_member_text(text, "session", m->session_text, sizeof(m->session_text), &m->session) < 0)
 		return -EBADMSG;
 	if (m->type == LONGPOLL_POST)
 		return read_post(m, text, scratch);

@@ -623,3 +623,15 @@ json_member(struct slice object, const char *name)
 			found = value;
 	return found;
 }
+
+int
+json_member_text(struct slice object, const char *name, char *scratch, size_t size, struct slice *text)
+{
+	struct slice token = json_member(object, name);
+
+	if (token.p == NULL || *token.p != '"' || json_text(token, scratch, size, text) < 0 || text->n == 0) {
+		*text = slice("", 0);
+		return -EBADMSG;
+	}
+	return 0;
+}

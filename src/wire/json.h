@@ -79,5 +79,10 @@ void json_quote(struct buf *out, struct slice text);
 int json_next_member(struct slice object, size_t *at, struct slice *key, struct slice *value);
 /* The value token of the LAST member called `name` (decoded compare), p == NULL if there is none. */
 struct slice json_member(struct slice object, const char *name);
+/*
+ * Its text, which must be a string of 1 to `size` bytes; decoded into scratch[size] where it has escapes. 0, or -EBADMSG with
+ * *text empty.
+ */
+int json_member_text(struct slice object, const char *name, char *scratch, size_t size, struct slice *text);
 
 #endif

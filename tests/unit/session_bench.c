@@ -194,6 +194,20 @@ bench_serve(const char *pattern, const struct channel_class *class, struct route
 	});
 }
 
+void
+bench_refuses(const struct channel_class *class, struct route_setting setting, const char *why)
+{
+	autofree char *said = NULL;
+	const char    *fault;
+
+	if (class_find(class->name) == NULL)
+		ck_assert_int_eq(class_add(class, &fault), 0);
+	ck_assert_int_eq(routes_add(bench.routes, &(struct route_options){
+		.pattern = "s:*", .class = class->name, .settings = &setting, .n_settings = 1,
+	}, &said), -EINVAL);
+	ck_assert_msg(strstr(said, why) != NULL, "%s", said);
+}
+
 static int64_t
 bench_clock(void)
 {

@@ -41,6 +41,8 @@ void bench_end(void);
 void bench_route(const char *pattern, const struct rate *);
 /* Another one, of that class, with n of its options; `rate` for the event "say", or NULL. */
 void bench_serve(const char *pattern, const struct channel_class *, struct route_setting *, unsigned n, const struct rate *);
+/* A route of that class with that setting is refused, and `why` stands in the reason. */
+void bench_refuses(const struct channel_class *, struct route_setting setting, const char *why);
 /* The store's clock, ms since 1970: at first that of BENCH_TIME. */
 extern int64_t bench_wall;
 #define BENCH_TIME	"2027-01-15T08:00:00.123Z"

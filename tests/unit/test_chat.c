@@ -1389,14 +1389,7 @@ static const struct {
 
 START_TEST(bad_options_are_refused)
 {
-	struct route_setting setting = bad_options[_i].setting;
-	autofree char	    *why = NULL;
-
-	serve(NULL, 0);
-	ck_assert_int_eq(routes_add(bench.routes, &(struct route_options){
-		.pattern = "s:*", .class = "chat", .settings = &setting, .n_settings = 1,
-	}, &why), -EINVAL);
-	ck_assert_msg(strstr(why, bad_options[_i].why) != NULL, "%s", why);
+	bench_refuses(&chat_class, bad_options[_i].setting, bad_options[_i].why);
 }
 END_TEST
 

@@ -479,6 +479,35 @@ static const struct {
 	{ "{1:1}", "a", NULL },
 };
 
+static const struct {
+	const char *object;
+	const char *text;	/* NULL: there is none */
+} member_texts[] = {
+	{ "{\"a\":\"x\"}", "x" },
+	{ "{\"a\":\"y\",\"a\":\"\\u0078yz\"}", "xyz" },
+	{ "{\"a\":\"1234\"}", "1234" },
+	{ "{\"a\":\"12345\"}", NULL },
+	{ "{\"a\":\"\\u00312345\"}", NULL },
+	{ "{\"a\":\"\"}", NULL },
+	{ "{\"a\":\"\\u0000\"}", NULL },
+	{ "{\"a\":1}", NULL },
+	{ "{\"a\":null}", NULL },
+	{ "{\"b\":\"x\"}", NULL },
+	{ "[\"a\"]", NULL },
+};
+
+START_TEST(members_are_text)
+{
+	const char  *want = member_texts[_i].text;
+	char	     scratch[4];
+	struct slice text;
+
+	ck_assert_int_eq(json_member_text(slice_str(member_texts[_i].object), "a", scratch, sizeof(scratch), &text),
+	    want != NULL ? 0 : -EBADMSG);
+	ck_assert(slice_is(text, want != NULL ? want : ""));
+}
+END_TEST
+
 START_TEST(members_are_found)
 {
 	const struct slice found = json_member(slice_str(members[_i].object), members[_i].name);
@@ -529,6 +558,7 @@ member_case(void)
 
 	tcase_add_test(tc, members_are_walked);
 	LOOP(tc, members_are_found, members);
+	LOOP(tc, members_are_text, member_texts);
 	return tc;
 }
 

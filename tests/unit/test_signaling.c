@@ -1420,13 +1420,7 @@ static const struct {
 
 START_TEST(bad_options_are_refused)
 {
-	struct route_setting setting = bad_options[_i].setting;
-	autofree char	    *why = NULL;
-
-	ck_assert_int_eq(routes_add(bench.routes, &(struct route_options){
-		.pattern = "t:*", .class = "signaling", .settings = &setting, .n_settings = 1,
-	}, &why), -EINVAL);
-	ck_assert_msg(strstr(why, bad_options[_i].why) != NULL, "%s", why);
+	bench_refuses(&signaling_class, bad_options[_i].setting, bad_options[_i].why);
 }
 END_TEST
 
