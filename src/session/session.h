@@ -24,6 +24,30 @@ struct session_peers {
 	bool	     (*is_up)(void *arg, struct slice node, uint64_t epoch);
 };
 
+struct authorization;
+
+/* What is asked of an authorize_url; borrowed for the length of the call. */
+struct authorize_request {
+	const char	*url;
+	struct slice	user, claims, channel;	/* channel = the topic */
+	struct slice	info;		/* JSON: the join's userInfo; empty = null */
+	struct slice	connection;	/* the session's id */
+};
+/* Told once, later or at once: may it join? `reason` is the authoriser's, for the client; empty = none. */
+typedef void authorized_fn(void *arg, bool yes, struct slice reason);
+
+struct session_authorizer {
+	/* NULL: fn was told at once. Else it is told later, unless cancel() comes first. */
+	struct authorization *(*ask)(void *arg, const struct authorize_request *, authorized_fn *, void *fn_arg);
+	void		      (*cancel)(struct authorization *);
+};
+
+/* Who is told what happens to clients: see server/happenings.h. */
+struct session_watcher {
+	void (*client)(void *arg, const struct session *, bool connected, const char *why);
+	void (*channel)(void *arg, const struct session *, struct slice topic, struct slice user, bool joined, const char *why);
+};
+
 /* How bytes reach a session's client. */
 struct transport {
 	const char	*name;
@@ -62,6 +86,12 @@ struct session_env {
 	struct list		 asked;		/* pushes that history is to answer: see channel_history.c */
 	struct list		 changes;	/* struct change: under way, see channel_transact.c */
 	struct routes		*routes;
+	uint32_t		 run;		/* of this process, random: the first half of its sessions' ids */
+	uint64_t		 n_begun;	/* sessions so far: the second half */
+	const struct session_authorizer *authorizer;	/* NULL = none: routes with authorize_url deny */
+	void			*authorizer_arg;
+	const struct session_watcher *watcher;	/* NULL = nobody wants to know */
+	void			*watcher_arg;
 	struct rates		 rates;
 	const struct route_rate *event_rates;	/* for all routes; borrowed */
 	unsigned		 n_event_rates;
@@ -70,6 +100,8 @@ struct session_env {
 	int		       (*verify)(void *arg, struct slice token, struct identity **who, const char **why);
 	void			*arg;
 };
+
+#define SESSION_ID_LEN	20
 
 /* Embedded in its transport's connection. In `channels`, each topic at most once. */
 struct session {
@@ -82,6 +114,7 @@ struct session {
 	struct dispatch		*current;	/* the message being handled */
 	const struct addr	*peer;		/* borrowed from the transport */
 	struct bucket		 bucket;
+	char			 id[SESSION_ID_LEN + 1];	/* which no other connection in the cluster has or had */
 	uint32_t		 n_channels;
 	size_t			 pending_bytes;	/* of messages that wait for a join, in all channels */
 	bool			 expiring;	/* the connection's token: channels are warned of it */

@@ -20,6 +20,7 @@ enum inbound_fault {
 	FAULT_TOPIC_TEXT,	/* too long, control characters (NUL, DEL), no UTF-8: "invalid topic" */
 	FAULT_EVENT,		/* not a string, empty, too long, control characters: "invalid event" */
 	FAULT_REF,		/* ref or join_ref longer than WIRE_MAX_REF, with a NUL, no UTF-8: "invalid ref"; both are null then */
+	FAULT_MESSAGE,		/* no message at all, where that does not end the connection: `why` says what is wrong */
 	FAULT_PAYLOAD		/* payload too deep or with too many members: "invalid payload" */
 };
 
@@ -38,6 +39,7 @@ struct inbound {
 	enum json_kind	payload_type;	/* JSON_NULL when binary */
 	bool		binary;
 	enum inbound_fault fault;	/* the first one in the order above */
+	const char     *why;		/* FAULT_MESSAGE: a reason as in error replies */
 	struct {			/* what had to be written anew; not initialised */
 		char	topic[WIRE_MAX_TOPIC];
 		char	event[WIRE_MAX_EVENT];
@@ -65,6 +67,12 @@ struct message {
 	struct slice	status;		/* REPLY: "ok" or "error" */
 	struct slice	payload;	/* JSON text of an object (empty means {}), or raw bytes when binary */
 	bool		binary;
+	/* What the Pusher dialect has besides; Phoenix' do not show it. */
+	struct slice	from;		/* of a broadcast: {"clientId":…,"userId":…}; empty = nobody's */
+	int64_t		at;		/* of a broadcast: ms since 1970 */
+	bool		value;		/* the payload is {"data":V} for the sake of those who need an object: it is V */
+	bool		typed;		/* the event is the message's own type, the payload's members are its members */
+	uint8_t		only;		/* 1 << id of the codecs that may have it; 0 = all */
 	bool		tried[MESSAGE_CODECS];
 	struct frame   *frames[MESSAGE_CODECS];
 };
