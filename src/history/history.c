@@ -31,7 +31,7 @@ history_deliver_loose(struct history *h, struct slice topic, const struct store_
 	if (hub_topic(&h->pubsub->hub, topic) == NULL)
 		return;
 	history_add_entry_id(&payload, e);
-	pubsub_receive(h->pubsub, topic, e->event, buf_slice(&payload), false, NULL);
+	pubsub_receive(h->pubsub, topic, &(struct broadcast){ .event = e->event, .payload = buf_slice(&payload) }, NULL);
 }
 
 static void

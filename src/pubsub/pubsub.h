@@ -43,9 +43,10 @@ int pubsub_broadcast_to(struct pubsub *, struct topic *, const struct broadcast 
 /* For local subscribers only: what another node published, or what concerns this node alone. Returns how many got it. */
 unsigned pubsub_receive(struct pubsub *, struct slice topic, const struct broadcast *, const struct subscriber *except);
 /*
- * For the broker: hands a message of a stream to the keeper (where there is none, it is live like any other), and
- * tells it that an interest is in force.
+ * For the broker: what another node published; hands a message of a stream to the keeper (where there is none, it is live
+ * like any other); and tells it that an interest is in force.
  */
+void pubsub_receive_live(struct pubsub *, struct slice topic, const struct envelope *);
 void pubsub_receive_stored(struct pubsub *, struct slice topic, const struct envelope *);
 void pubsub_subscribed(struct pubsub *, struct slice topic);
 /* Does the topic have history here? */

@@ -84,9 +84,10 @@ take_message(struct api_call *call, struct slice body)
 static unsigned
 deliver_here(struct api_call *call)
 {
+	const struct broadcast b = { .event = buf_slice(&call->event), .payload = buf_slice(&call->data) };
+
 	stats->broadcasts_total++;
-	return pubsub_receive(&call->api->env->pubsub, api_name(call), buf_slice(&call->event), buf_slice(&call->data),
-	    false, NULL);
+	return pubsub_receive(&call->api->env->pubsub, api_name(call), &b, NULL);
 }
 
 static void

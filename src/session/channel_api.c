@@ -212,8 +212,8 @@ channel_publish(struct channel *ch, struct slice event, struct channel_payload p
 	if (ch->sub.topic == NULL || !payload_is_object(payload))
 		return -EINVAL;
 	/* Where the bus fails, this node's clients have it nevertheless, and the others are told of the gap. */
-	pubsub_broadcast_to(&ch->session->env->pubsub, ch->sub.topic, event, payload.bytes, payload.binary,
-	    self ? NULL : &ch->sub);
+	pubsub_broadcast_to(&ch->session->env->pubsub, ch->sub.topic,
+	    &(struct broadcast){ .event = event, .payload = payload.bytes, .binary = payload.binary }, self ? NULL : &ch->sub);
 	return 0;
 }
 
@@ -234,7 +234,8 @@ channel_tell_here(struct channel *ch, struct slice event, struct channel_payload
 {
 	if (ch->sub.topic == NULL || !payload_is_object(payload))
 		return -EINVAL;
-	pubsub_receive(&ch->session->env->pubsub, ch->sub.topic->name, event, payload.bytes, payload.binary,
+	pubsub_receive(&ch->session->env->pubsub, ch->sub.topic->name,
+	    &(struct broadcast){ .event = event, .payload = payload.bytes, .binary = payload.binary },
 	    except != NULL ? &except->sub : NULL);
 	return 0;
 }

@@ -77,9 +77,16 @@ struct message {
 	struct frame   *frames[MESSAGE_CODECS];
 };
 
+/* Is it for clients of that codec at all? */
+static inline bool
+message_is_for(const struct message *m, const struct codec *codec)
+{
+	return m->only == 0 || (m->only & 1u << codec->id) != 0;
+}
+
 /*
  * The message in that codec's form, encoded at the first asking; borrowed. NULL if it has no such form (a
- * binary payload in V1).
+ * binary payload in V1), or is not for it.
  */
 struct frame *message_frame(struct message *, const struct codec *);
 /* Drops the frames. */

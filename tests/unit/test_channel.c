@@ -12,6 +12,8 @@
 
 Suite *channel_suite(void);
 
+#define SAID(what, text, ...)	&(struct broadcast){ .event = what, .payload = text, ##__VA_ARGS__ }
+
 #define SAY(ref, event)	"[\"1\",\"" ref "\",\"room:a\",\"" event "\",{}]"
 #define CRASH(ref)	"[\"" ref "\",\"" ref "\",\"room:a\",\"phx_error\",{\"reason\":\"channel_crash\"}]"
 #define CLOSE(ref)	"[\"" ref "\",\"" ref "\",\"room:a\",\"phx_close\",{}]"
@@ -714,14 +716,14 @@ START_TEST(intercepting_is_switched)
 	noted("joined;");
 	probe.handle_in = switches;
 	client_says(c, SAY("3", "on"));
-	pubsub_receive(&bench.pubsub, SLICE("room:a"), SLICE("shouted"), SLICE("{}"), false, NULL);
+	pubsub_receive(&bench.pubsub, SLICE("room:a"), SAID(SLICE("shouted"), SLICE("{}")), NULL);
 	client_hears(c, "[\"1\",null,\"room:a\",\"heard\",{}]");
 	noted("out shouted;");
 	probe.handle_out = hears_the_last;
-	pubsub_receive(&bench.pubsub, SLICE("room:a"), SLICE("shouted"), SLICE("{}"), false, NULL);
+	pubsub_receive(&bench.pubsub, SLICE("room:a"), SAID(SLICE("shouted"), SLICE("{}")), NULL);
 	client_hears_nothing(c);
 	noted("last;");
-	pubsub_receive(&bench.pubsub, SLICE("room:a"), SLICE("shouted"), SLICE("{}"), false, NULL);
+	pubsub_receive(&bench.pubsub, SLICE("room:a"), SAID(SLICE("shouted"), SLICE("{}")), NULL);
 	client_hears(c, "[null,null,\"room:a\",\"shouted\",{}]");
 	client_hears_nothing(c);
 }
