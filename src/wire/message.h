@@ -11,6 +11,7 @@
 #define WIRE_MAX_TOPIC	256	/* bytes; the hard bound (limits.max_topic may lower it) */
 #define WIRE_MAX_EVENT	128
 #define WIRE_MAX_REF	128	/* bytes of a ref or join_ref token */
+#define WIRE_MAX_REQUEST_ID 512	/* bytes of a requestId token of the Pusher-style format */
 #define WIRE_MAX_FIELD	255	/* bytes of a text in the head of a binary frame */
 #define WIRE_MAX_ECHO	2048	/* bytes of a topic token that is given back */
 
@@ -44,7 +45,7 @@ struct inbound {
 		char	topic[WIRE_MAX_TOPIC];
 		char	event[WIRE_MAX_EVENT];
 		char	join_ref[WIRE_MAX_REF];
-		char	ref[WIRE_MAX_REF];
+		char	ref[1 + WIRE_MAX_REQUEST_ID];
 		char	topic_token[6 * WIRE_MAX_FIELD + 2];
 	} scratch;
 };
