@@ -55,6 +55,7 @@ struct presence_view {
 	struct list	in_order;	/* keys */
 	struct list	touched;
 	uint32_t	n_shown;	/* keys that clients were told of */
+	bool		seen;		/* somebody knows what there was: nothing is silent any more */
 };
 
 void presence_view_init(struct presence_view *);
@@ -98,8 +99,17 @@ struct presence_change {
 	unsigned	      n_gone;
 };
 typedef void presence_change_fn(void *arg, const struct presence_key *, const struct presence_change *);
-/* The same, told key by key; of the silent ones nobody is told. fn may change the view: that is for the next window. */
-void presence_view_settle_each(struct presence_view *, presence_change_fn *fn, void *arg);
+/*
+ * The same, also told key by key; of the silent ones nobody is told. fn may change the view: what that does to keys which it was
+ * told of is for the next window.
+ */
+bool presence_view_settle_each(struct presence_view *, struct buf *diff, presence_change_fn *fn, void *arg);
+/* Whatever is not shown yet will be new when it is. */
+static inline void
+presence_view_seen(struct presence_view *v)
+{
+	v->seen = true;
+}
 /* What clients know, as presence_state's payload. */
 void presence_view_state(const struct presence_view *, struct buf *);
 

@@ -3,10 +3,12 @@
  */
 #include "session/session.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/log.h"
 #include "base/stats.h"
 #include "net/ws.h"
@@ -18,6 +20,7 @@ void
 session_env_init(struct session_env *env, struct loop *loop, struct broker *broker)
 {
 	*env = (struct session_env){ .loop = loop };
+	id_random(&env->run, sizeof(env->run));
 	list_init(&env->asked);
 	list_init(&env->changes);
 	pubsub_init(&env->pubsub, loop, broker);
@@ -35,6 +38,26 @@ session_env_done(struct session_env *env)
 	env->routes = routes_unref(env->routes);
 }
 
+/* "RUN-N": another process has another RUN. */
+static void
+session_name(struct session *s)
+{
+	const unsigned long long n = s->env->n_begun++;
+
+	_Static_assert(SESSION_ID_LEN >= 8 + 1 + 16, "an id has room for its halves");
+	snprintf(s->id, sizeof(s->id), "%08" PRIx32 "-%llx", s->env->run, n);
+}
+
+/* A connection without a codec is nobody's. */
+static void
+session_tell_watcher(const struct session *s, bool connected, const char *why)
+{
+	const struct session_watcher *w = s->env->watcher;
+
+	if (w != NULL && s->codec != NULL)
+		w->client(s->env->watcher_arg, s, connected, why);
+}
+
 void
 session_init(struct session *s, struct session_env *env, const struct transport *transport, const struct codec *codec,
     struct outq *out, const struct addr *peer, struct identity *who)
@@ -42,6 +65,8 @@ session_init(struct session *s, struct session_env *env, const struct transport 
 	*s = (struct session){
 		.env = env, .transport = transport, .codec = codec, .out = out, .peer = peer, .who = who,
 	};
+	session_name(s);
+	session_tell_watcher(s, true, NULL);
 }
 
 void
@@ -50,6 +75,8 @@ session_done(struct session *s)
 	s->closed = true;
 	while (s->channels != NULL)
 		channel_end(s->channels, "closed");
+	if (s->who != NULL)
+		session_tell_watcher(s, false, s->closing != NULL ? s->closing : "closed");
 	s->who = identity_unref(s->who);
 }
 
@@ -73,7 +100,9 @@ session_close(struct session *s, unsigned code, const char *fmt, ...)
 	va_end(ap);
 	log_peer(LOG_INFO_, addr_text(s->peer, peer), "closed with %u: %s (user \"%.*s\", %u channels)", code, why,
 	    SLICE_ARG(session_user(s)), s->n_channels);
+	s->closing = why;
 	s->transport->close(s, code, why);
+	s->closing = NULL;
 }
 
 void

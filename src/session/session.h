@@ -42,7 +42,10 @@ struct session_authorizer {
 	void		      (*cancel)(struct authorization *);
 };
 
-/* Who is told what happens to clients: see server/happenings.h. */
+/*
+ * Who is told what happens to clients: see server/happenings.h. A client ends for the reason of session_close(), else
+ * "closed"; a channel that had joined ends as the class is told in `leave`. NULL at the start. Nothing may be closed from here.
+ */
 struct session_watcher {
 	void (*client)(void *arg, const struct session *, bool connected, const char *why);
 	void (*channel)(void *arg, const struct session *, struct slice topic, struct slice user, bool joined, const char *why);
@@ -101,7 +104,7 @@ struct session_env {
 	void			*arg;
 };
 
-#define SESSION_ID_LEN	20
+#define SESSION_ID_LEN	25
 
 /* Embedded in its transport's connection. In `channels`, each topic at most once. */
 struct session {
@@ -116,7 +119,8 @@ struct session {
 	struct bucket		 bucket;
 	char			 id[SESSION_ID_LEN + 1];	/* which no other connection in the cluster has or had */
 	uint32_t		 n_channels;
-	size_t			 pending_bytes;	/* of messages that wait for a join, in all channels */
+	size_t			 pending_bytes;	/* of messages that wait for a join, and joins that wait, in all channels */
+	const char		*closing;	/* why, while session_close() is at work */
 	bool			 expiring;	/* the connection's token: channels are warned of it */
 	bool			 expired;	/* and so it has: rejoins are refused */
 	bool			 closed;	/* session_close() was called: nothing is handled any more */

@@ -186,7 +186,7 @@ viewer_enter(struct viewer *v, struct tracker *tr, struct pubsub *ps, const char
 	model_clear(&v->model);
 	v->model = (struct model){ .n = 0 };
 	hub_subscribe(&ps->hub, &v->sub, slice_str(topic));
-	v->member = tracker_enter(tr, &v->sub, slice_str(join_ref), false);
+	v->member = tracker_enter(tr, &v->sub, slice_str(join_ref), PRESENCE_SHOWN);
 	return v->member;
 }
 

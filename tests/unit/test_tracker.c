@@ -1071,7 +1071,7 @@ enters_quietly(int i)
 	struct viewer *v = &viewers[i];
 
 	hub_subscribe(&pubsub.hub, &v->sub, SLICE("t"));
-	v->member = tracker_enter(tracker, &v->sub, SLICE("\"1\""), true);
+	v->member = tracker_enter(tracker, &v->sub, SLICE("\"1\""), PRESENCE_NEWS);
 	tracker_set_news(tracker, on_news);
 	return v;
 }
