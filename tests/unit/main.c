@@ -71,6 +71,7 @@
 	X(proxied) \
 	X(proxy) \
 	X(pubsub) \
+	X(pusher_codec) \
 	X(rates) \
 	X(redis) \
 	X(redis_url) \

@@ -279,6 +279,20 @@ START_TEST(from_node_to_node)
 }
 END_TEST
 
+START_TEST(the_sender_travels_too)
+{
+	a->hearer.codec = b->hearer.codec = &codec_pusher;
+	side_joins(a, "public-a");
+	side_joins(b, "public-a");
+	ck_assert_int_eq(pubsub_broadcast(&a->ps, SLICE("public-a"), SAID(SLICE("x"), SLICE("{\"data\":null}"),
+	    .from = SLICE("{\"clientId\":\"c\",\"userId\":null}"), .at = 1705314600123, .value = true), NULL), 0);
+	wait_for(has_heard_one, b);
+	for (struct side *s = a; s != NULL; s = s == a ? b : NULL)
+		ck_assert(heard(s, 0, "{\"type\":\"channel:message\",\"channel\":\"public-a\",\"event\":\"x\",\"data\":null,"
+		    "\"from\":{\"clientId\":\"c\",\"userId\":null},\"timestamp\":\"2024-01-15T10:30:00.123Z\"}"));
+}
+END_TEST
+
 START_TEST(bytes_from_node_to_node)
 {
 	static const char bytes[] = "\0\r\n\xff";
@@ -610,6 +624,7 @@ broker_redis_suite(void)
 		return s;
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_loop_test(t, from_node_to_node, 0, sizeof(topics) / sizeof(topics[0]));
+	tcase_add_test(t, the_sender_travels_too);
 	tcase_add_test(t, bytes_from_node_to_node);
 	tcase_add_test(t, a_great_message);
 	tcase_add_test(t, other_topics_are_not_heard);

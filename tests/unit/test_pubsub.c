@@ -35,8 +35,11 @@ tell(const char *fmt, ...)
 static int
 fake_publish(struct broker *b, struct slice topic, const struct broadcast *said)
 {
-	tell("publish %.*s %.*s %.*s%s after %u;", SLICE_ARG(topic), SLICE_ARG(said->event), SLICE_ARG(said->payload),
+	tell("publish %.*s %.*s %.*s%s after %u", SLICE_ARG(topic), SLICE_ARG(said->event), SLICE_ARG(said->payload),
 	    said->binary ? " binary" : "", out.n);
+	if (said->from.n > 0)
+		tell(" from %.*s at %lld%s", SLICE_ARG(said->from), (long long)said->at, said->value ? " value" : "");
+	tell(";");
 	return answer;
 }
 
@@ -202,6 +205,31 @@ START_TEST(what_comes_from_others_stays_here)
 }
 END_TEST
 
+#define SENDER	.from = SLICE("{\"userId\":\"u\"}"), .at = 1705314600123, .value = true
+#define AS_TOLD	"{\"type\":\"channel:message\",\"channel\":\"a\",\"event\":\"x\",\"data\":7," \
+	"\"from\":{\"userId\":\"u\"},\"timestamp\":\"2024-01-15T10:30:00.123Z\"}"
+
+/* Who says it, and when, is told here and to the broker; and so where it comes from another node. */
+START_TEST(senders_are_told)
+{
+	const struct envelope e = {
+		.node = SLICE("n"), .event = SLICE("x"), .payload = SLICE("{\"data\":7}"), .from = SLICE("{\"userId\":\"u\"}"),
+		.said = 1705314600123, .value = true,
+	};
+
+	hearer.codec = &codec_pusher;
+	hub_subscribe(&ps.hub, &hearer, SLICE("a"));
+	told[0] = '\0';
+	ck_assert_int_eq(pubsub_broadcast(&ps, SLICE("a"), SAID(SLICE("x"), SLICE("{\"data\":7}"), SENDER), NULL), 0);
+	ck_assert_str_eq(told, "publish a x {\"data\":7} after 1 from {\"userId\":\"u\"} at 1705314600123 value;");
+	pubsub_receive_live(&ps, SLICE("a"), &e);
+	pubsub_receive_stored(&ps, SLICE("a"), &e);
+	ck_assert_uint_eq(out.n, 3);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert(heard(i, AS_TOLD));
+}
+END_TEST
+
 static const struct envelope stored = {
 	.node = { "n", 1 }, .event = { "x", 1 }, .payload = { "{}", 2 }, .stored = true, .at = { 1, 2 }, .prev = { 1, 1 },
 };
@@ -318,6 +346,7 @@ pubsub_suite(void)
 	tcase_add_test(t, others_may_hear_what_nobody_here_does);
 	tcase_add_test(t, a_broker_that_cannot);
 	tcase_add_test(t, what_comes_from_others_stays_here);
+	tcase_add_test(t, senders_are_told);
 	tcase_add_test(t, a_stream_without_keeper);
 	tcase_add_test(t, topics_come_and_go_meanwhile);
 	tcase_add_test(t, nobody_to_resync);
