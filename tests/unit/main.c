@@ -24,6 +24,7 @@
 	X(channel_history) \
 	X(channel_list) \
 	X(channel_presence) \
+	X(channel_say) \
 	X(channel_transact) \
 	X(chat) \
 	X(classes) \
@@ -41,6 +42,7 @@
 	X(envelope) \
 	X(feed) \
 	X(frame) \
+	X(guard) \
 	X(history) \
 	X(history_redis) \
 	X(http) \
@@ -48,6 +50,7 @@
 	X(hub) \
 	X(id) \
 	X(identity) \
+	X(join) \
 	X(json) \
 	X(list) \
 	X(listener) \

@@ -581,7 +581,7 @@ looks_around(struct channel *ch, const struct channel_message *params)
 	ck_assert_ptr_null(channel_capture(ch, "*").p);
 	ck_assert(slice_is(channel_user(ch), "u1"));
 	ck_assert(slice_is(channel_user_name(ch), "u1"));
-	ck_assert(slice_is(channel_claims(ch), "{}"));
+	ck_assert(slice_is(channel_claims(ch), "{\"sub\":\"u1\"}"));
 	ck_assert_uint_eq(channel_now(ch), bench.loop->now);
 	ck_assert_int_gt(channel_wall(ch), 1700000000000);
 	ck_assert(slice_is(params->event, "phx_join"));
