@@ -14,7 +14,8 @@
 
 /*
  * {"v":1,"node":"N","event":"e","payload":{…}}; raw bytes travel as "binary":"BASE64" (padded) in the payload's place. A
- * message of a class that names its senders has "from" (an object), "said" and, where the payload is {"data":V} for V's sake, "value":true. A
+ * message of a class that names its senders has "from" (an object) and "said" (a number, up to the year 9999); and
+ * "value":true where the payload is {"data":V}, and nothing else, for V's sake. A
  * message from the stream has "at" and "prev" (strings "MS-SEQ") and "tail", and "tag" where its sender does not hear
  * it: decimal digits in a string, which is the form to write; a number is read, too, up to 2^53. A bare message has
  * event and payload alone; "v" may be missing anywhere. Members that are not known are skipped, of doubles the last

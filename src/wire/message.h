@@ -70,7 +70,7 @@ struct message {
 	bool		binary;
 	/* What the Pusher dialect has besides; Phoenix' do not show it. */
 	struct slice	from;		/* of a broadcast: {"clientId":…,"userId":…}; empty = nobody's */
-	int64_t		at;		/* of a broadcast: ms since 1970 */
+	int64_t		at;		/* of a broadcast: ms since 1970; 0 = when it is encoded */
 	bool		value;		/* the payload is {"data":V} for the sake of those who need an object: it is V */
 	bool		typed;		/* the event is the message's own type, the payload's members are its members */
 	uint8_t		only;		/* 1 << id of the codecs that may have it; 0 = all */
