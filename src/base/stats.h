@@ -24,6 +24,8 @@
 	X(http_requests_total, counter, "HTTP requests read") \
 	X(http_errors_total, counter, "HTTP requests answered with 4xx or 5xx") \
 	X(auth_failures_total, counter, "tokens refused") \
+	X(authorizer_calls_total, counter, "calls of an authorize_url") \
+	X(authorizer_failures_total, counter, "joins refused as an authorize_url gave no answer, or was not asked") \
 	X(joins_total, counter, "channel joins accepted") \
 	X(join_errors_total, counter, "channel joins refused") \
 	X(messages_in_total, counter, "messages received from clients") \

@@ -49,6 +49,8 @@ struct config_route {
 	char		  *module;	/* path of a .so, or NULL */
 	bool		   public;	/* anonymous sockets may join */
 	char		  *rate_reason;	/* what who is over a rate is told; NULL = rate_limit */
+	struct config_list allow;	/* guards; any one suffices; none = no guard */
+	char		  *authorize_url;	/* who else is asked; NULL = nobody */
 	struct config_pair *options;	/* every other setting, in the file's order */
 	unsigned	   n_options;
 	struct config_rate *rates;
@@ -114,6 +116,12 @@ struct config {
 	uint64_t	 auth_cache;		/* "auth.cache" 1024 tokens */
 	struct config_key *keys;
 	unsigned	 n_keys;
+	/* authorize */
+	char		*authorize_secret_file;	/* "authorize.secret_file" */
+	char		*authorize_secret;	/* "authorize.secret": variable or file only; instead of that file */
+	uint64_t	 authorize_timeout_ms;	/* "authorize.timeout" 2s */
+	uint64_t	 authorize_cache_ms;	/* "authorize.cache" 5s; 0 = off */
+	uint64_t	 authorize_parallel;	/* "authorize.parallel" 16 calls of one URL */
 	/* limits */
 	uint64_t	 max_message;		/* "limits.max_message" 1m */
 	uint64_t	 max_fragments;		/* "limits.max_fragments" 16384 */

@@ -21,6 +21,7 @@
 #include "base/stats.h"
 #include "channels/builtin.h"
 #include "server/api.h"
+#include "server/authorizer.h"
 #include "server/backplane.h"
 #include "server/drain.h"
 #include "server/endpoint.h"
@@ -41,6 +42,7 @@ struct node {
 	struct parts		*parts;		/* what the configuration names: replaced as a whole by a reload */
 	struct loop		*loop;
 	struct session_env	 env;
+	struct authorizer	*authorizer;
 	struct backplane	 backplane;
 	struct websockets	 websockets;
 	struct longpolls	 longpolls;
@@ -235,6 +237,10 @@ node_configure(struct node *n, uint64_t connections)
 	};
 	n->watch.memory_high = c->memory_high;
 	backplane_configure(&n->backplane, c);
+	authorizer_configure(n->authorizer, &(struct authorizer_options){
+		.secret = p->authorize_secret, .timeout_ms = c->authorize_timeout_ms, .cache_ms = c->authorize_cache_ms,
+		.parallel = (unsigned)c->authorize_parallel, .known = AUTHORIZER_MAX_KNOWN,
+	});
 }
 
 /* libconfuse does not survive a failed allocation: it gets half of what we hold back. */
@@ -437,6 +443,13 @@ node_build(struct node *n, const struct config *c, const struct node_sockets *so
 		*code = EX_CONFIG;
 		return false;
 	}
+	n->authorizer = authorizer_new(n->loop);
+	if (n->authorizer == NULL) {
+		*why = xstrdup("libcurl does not work here, or cannot look up names in the background");
+		return false;
+	}
+	n->env.authorizer = &authorizer_ops;
+	n->env.authorizer_arg = n->authorizer;
 	n->kicks.cluster = n->backplane.cluster;
 	if (n->backplane.redis != NULL)
 		longpoll_relay_join(&n->relay, n->backplane.redis, cluster_prefix(n->backplane.cluster));
@@ -486,6 +499,7 @@ node_free(struct node *n)
 		loop_end_turn(n->loop);
 		longpoll_relay_done(&n->relay);
 		backplane_done(&n->backplane);
+		authorizer_free(n->authorizer);
 		kicks_done(&n->kicks);
 		api_done(&n->api);
 		deflate_free(n->deflate);

@@ -13,6 +13,7 @@
 	X(addr) \
 	X(api_key) \
 	X(auth) \
+	X(authorizer) \
 	X(b64) \
 	X(batch) \
 	X(broker_redis) \
@@ -41,6 +42,7 @@
 	X(drain) \
 	X(envelope) \
 	X(feed) \
+	X(fetch) \
 	X(frame) \
 	X(guard) \
 	X(history) \
