@@ -65,6 +65,7 @@ struct channel_presence {
 	const struct slice *gone;
 	unsigned	 n_gone;
 	struct channel	*by;		/* whose the newest is, where that is a channel here; else NULL */
+	struct channel *const *owners;	/* whose the n_new new ones are, each: a channel here, or NULL */
 };
 
 /*
@@ -260,12 +261,15 @@ ROOST_API struct slice channel_meta(const struct channel *, struct slice key);
 ROOST_API void channel_set_leave_grace(struct channel *, uint64_t ms);
 /*
  * As the last act of join: `return channel_await_presence(…)`. Learns who is present in the topic, on all nodes, and calls fn,
- * which accepts or refuses; behind the accepted join every change that channel_presences() did not show there comes as news.
+ * which accepts or refuses; behind the accepted join every change that channel_presences() did not show there comes as news, and
+ * none that it did.
  */
 ROOST_API int channel_await_presence(struct channel *, void (*fn)(struct channel *));
 /* Keys present. Known from presence_state on. */
 ROOST_API unsigned channel_presence_count(const struct channel *);
-/* Each presence in the topic; fn returns false to stop. */
+/* Presences whose clients are there, on all nodes, as far as is known: those, too, of which nobody was told yet. */
+ROOST_API unsigned channel_count_present(const struct channel *);
+/* Each presence in the topic, as clients see it now; fn returns false to stop. */
 ROOST_API void channel_presences(const struct channel *, bool (*fn)(void *arg, struct slice key, struct slice meta), void *arg);
 
 /*

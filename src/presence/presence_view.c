@@ -136,11 +136,22 @@ presence_unref(struct presence_view *v, struct presence *p)
 	return NULL;
 }
 
+/* So many more or less of the replicas hold it, or have it linger. */
+static void
+presence_count(struct presence_view *v, struct presence *p, int holders, int lingering)
+{
+	const bool was_here = p->holders > p->lingering;
+
+	p->holders = (uint16_t)(p->holders + holders);
+	p->lingering = (uint16_t)(p->lingering + lingering);
+	v->n_here += (p->holders > p->lingering) - was_here;
+}
+
 void
 presence_hold(struct presence_view *v, struct presence *p, bool lingers)
 {
-	p->lingering += lingers;
-	if (p->holders++ > 0)
+	presence_count(v, p, 1, lingers);
+	if (p->holders > 1)
 		return;
 	p->key->n++;
 	key_touch(v, p->key);
@@ -150,11 +161,17 @@ void
 presence_release(struct presence_view *v, struct presence *p, bool lingers)
 {
 	assert(p->holders > 0 && p->lingering >= lingers);
-	p->lingering -= lingers;
-	if (--p->holders > 0)
+	presence_count(v, p, -1, -lingers);
+	if (p->holders > 0)
 		return;
 	p->key->n--;
 	key_touch(v, p->key);
+}
+
+void
+presence_set_lingering(struct presence_view *v, struct presence *p, bool lingers)
+{
+	presence_count(v, p, 0, lingers ? 1 : -1);
 }
 
 struct presence *

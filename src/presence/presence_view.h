@@ -55,6 +55,7 @@ struct presence_view {
 	struct list	in_order;	/* keys */
 	struct list	touched;
 	uint32_t	n_shown;	/* keys that clients were told of */
+	uint32_t	n_here;		/* metas that replicas hold, and that do not linger in all of them */
 	bool		seen;		/* somebody knows what there was: nothing is silent any more */
 };
 
@@ -83,6 +84,8 @@ struct presence *presence_unref(struct presence_view *, struct presence *);
 /* One more visible replica holds it, or one less. */
 void presence_hold(struct presence_view *, struct presence *, bool lingers);
 void presence_release(struct presence_view *, struct presence *, bool lingers);
+/* It lingers in one more of them, or one less. */
+void presence_set_lingering(struct presence_view *, struct presence *, bool lingers);
 /* The oldest meta of that key whose client is gone everywhere; NULL = none. */
 struct presence *presence_lingering(const struct presence_key *);
 

@@ -226,14 +226,21 @@ tracker_leave(struct presence_member *m, uint64_t grace_ms)
 	free(m);
 }
 
-/* From here on somebody has seen what there is. */
+/* From here on somebody has seen what there is: so the others are told of it now, and what comes later is news to all. */
 static void
 peek_tell(struct loop_task *task)
 {
-	struct presence_peek *peek = container_of(task, struct presence_peek, tell);
+	struct presence_peek  *peek = container_of(task, struct presence_peek, tell);
+	struct presence_topic *t = peek->topic;
 
-	peek->told = true;
-	presence_view_seen(&peek->topic->view);
+	if (!peek->told) {
+		peek->told = true;
+		/* Asked for before, as what the others make of the news may end the peek. */
+		loop_at_end(t->tracker->loop, task);
+		topic_tell(t);
+		return;
+	}
+	presence_view_seen(&t->view);
 	peek->known(peek->arg);
 }
 
@@ -355,6 +362,14 @@ tracker_count(const struct tracker *tr, struct slice topic)
 	const struct presence_topic *t = tracker_topic(tr, topic);
 
 	return t != NULL ? t->view.n_shown : 0;
+}
+
+unsigned
+tracker_count_here(const struct tracker *tr, struct slice topic)
+{
+	const struct presence_topic *t = tracker_topic(tr, topic);
+
+	return t != NULL ? t->view.n_here : 0;
 }
 
 bool

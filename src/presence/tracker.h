@@ -73,6 +73,7 @@ struct presence_news {
 	const struct slice *gone;
 	unsigned	n_gone;
 	struct subscriber *by;
+	struct subscriber *const *owners;
 };
 typedef void presence_news_fn(struct subscriber *speaker, const struct presence_news *);
 void tracker_set_news(struct tracker *, presence_news_fn *);
@@ -85,8 +86,8 @@ void tracker_set_news(struct tracker *, presence_news_fn *);
 struct presence_member *tracker_enter(struct tracker *, struct subscriber *sub, struct slice join_ref, enum presence_ways);
 /*
  * Holds a topic open that need not have members. `known` is told once, at the end of a turn: what the other nodes hold is known
- * (or was waited for long enough), and tracker_each() shows it. Whatever changes from then on is told, as its ways are, to who
- * enters before tracker_unpeek(). Never NULL.
+ * (or was waited for long enough), and tracker_each() shows it: what is new was told before. Whatever changes from then on is
+ * told, as its ways are, to who enters before tracker_unpeek(). Never NULL.
  */
 struct presence_peek *tracker_peek(struct tracker *, struct slice topic, enum presence_ways, void (*known)(void *arg), void *arg);
 /* Also from inside `known`, or before it was told. Takes NULL, returns NULL. */
@@ -118,6 +119,8 @@ int tracker_meta_given(const struct presence_member *, struct slice key, struct 
 
 /* Keys present in a topic, as clients see it now; 0 where nobody here looks on. */
 unsigned tracker_count(const struct tracker *, struct slice topic);
+/* Metas whose clients are there, on all nodes, as far as is known: whether it was told yet or not; 0 where nobody here looks on. */
+unsigned tracker_count_here(const struct tracker *, struct slice topic);
 /* The same as presence_state's payload. False where nobody here looks on: *out is untouched. */
 bool tracker_list(const struct tracker *, struct slice topic, struct buf *out);
 /* Each presence: returns false to stop. */

@@ -132,6 +132,8 @@ void linger_stop(struct presence *);
 void topic_touch(struct presence_topic *);
 /* What can be told is told at the end of this turn. */
 void topic_hurry(struct presence_topic *);
+/* What changed is told now. */
+void topic_tell(struct presence_topic *);
 /* Nobody holds it: it ends with its window. */
 bool topic_is_idle(const struct presence_topic *);
 void topic_on_window(struct timer *, uint64_t now_ms);

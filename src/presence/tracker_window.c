@@ -199,17 +199,20 @@ topic_speaker(const struct presence_topic *t)
 	return NULL;
 }
 
-/* Of the new ones that are of this node, whose is the newest? */
+/* Whose the new ones are, each; and of those that are of this node, whose is the newest? */
 static struct subscriber *
-change_by(const struct presence_change *c)
+change_owners(const struct presence_change *c, struct subscriber **owners)
 {
-	for (unsigned i = 0; i < c->n_new; i++) {
-		const struct presence *p = c->now[c->n - 1 - i];
+	struct subscriber *by = NULL;
 
-		if (p->owner != NULL)
-			return p->owner->sub;
+	for (unsigned i = 0; i < c->n_new; i++) {
+		const struct presence *p = c->now[c->n - c->n_new + i];
+
+		owners[i] = p->owner != NULL ? p->owner->sub : NULL;
+		if (owners[i] != NULL)
+			by = owners[i];
 	}
-	return NULL;
+	return by;
 }
 
 static void
@@ -217,10 +220,11 @@ topic_tell_change(void *arg, const struct presence_key *k, const struct presence
 {
 	const struct presence_topic *t = arg;
 	autofree struct slice	    *metas = xmalloc((c->n + c->n_gone) * sizeof(*metas));
+	autofree struct subscriber **owners = xmalloc((c->n_new + 1) * sizeof(*owners));
 	struct subscriber	    *speaker = topic_speaker(t);
 	struct presence_news	     news = {
 		.key = k->name, .metas = metas, .n = c->n, .n_new = c->n_new, .gone = metas + c->n, .n_gone = c->n_gone,
-		.by = change_by(c),
+		.by = change_owners(c, owners), .owners = owners,
 	};
 
 	if (speaker == NULL || t->tracker->news == NULL)
@@ -232,8 +236,8 @@ topic_tell_change(void *arg, const struct presence_key *k, const struct presence
 	t->tracker->news(speaker, &news);
 }
 
-/* What the window made of the view: first as news, as whoever comes and goes by these is then counted right. */
-static void
+/* What became of the view: first as news, as whoever comes and goes by these is then counted right. */
+void
 topic_tell(struct presence_topic *t)
 {
 	autobuf struct buf diff = { 0 };

@@ -30,18 +30,27 @@ channel_member(struct channel *ch)
 	return ch->member;
 }
 
+static struct channel *
+channel_of(struct subscriber *sub)
+{
+	return sub != NULL ? container_of(sub, struct channel, sub) : NULL;
+}
+
 /* What changed in one key: for the class to tell. */
 static void
 channel_on_news(struct subscriber *speaker, const struct presence_news *news)
 {
+	autofree struct channel	    **owners = xmalloc((news->n_new + 1) * sizeof(*owners));
 	struct channel		     *ch = container_of(speaker, struct channel, sub);
 	const struct channel_presence p = {
 		.key = news->key, .metas = news->metas, .n = news->n, .n_new = news->n_new,
 		.gone = news->gone, .n_gone = news->n_gone,
-		.by = news->by != NULL ? container_of(news->by, struct channel, sub) : NULL,
+		.by = channel_of(news->by), .owners = owners,
 	};
 	int r;
 
+	for (unsigned i = 0; i < news->n_new; i++)
+		owners[i] = channel_of(news->owners[i]);
 	ch->depth++;
 	r = ch->route->class->handle_presence(ch, &p);
 	ch->depth--;
@@ -255,6 +264,12 @@ unsigned
 channel_presence_count(const struct channel *ch)
 {
 	return tracker_count(tracker_of(ch), channel_topic(ch));
+}
+
+unsigned
+channel_count_present(const struct channel *ch)
+{
+	return tracker_count_here(tracker_of(ch), channel_topic(ch));
 }
 
 void

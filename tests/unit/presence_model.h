@@ -181,13 +181,20 @@ viewer_init(struct viewer *v, struct loop *loop)
 }
 
 static inline struct presence_member *
-viewer_enter(struct viewer *v, struct tracker *tr, struct pubsub *ps, const char *topic, const char *join_ref)
+viewer_enter_as(struct viewer *v, struct tracker *tr, struct pubsub *ps, const char *topic, const char *join_ref,
+    enum presence_ways ways)
 {
 	model_clear(&v->model);
 	v->model = (struct model){ .n = 0 };
 	hub_subscribe(&ps->hub, &v->sub, slice_str(topic));
-	v->member = tracker_enter(tr, &v->sub, slice_str(join_ref), PRESENCE_SHOWN);
+	v->member = tracker_enter(tr, &v->sub, slice_str(join_ref), ways);
 	return v->member;
+}
+
+static inline struct presence_member *
+viewer_enter(struct viewer *v, struct tracker *tr, struct pubsub *ps, const char *topic, const char *join_ref)
+{
+	return viewer_enter_as(v, tr, ps, topic, join_ref, PRESENCE_SHOWN);
 }
 
 /* The model reads what has come. */
