@@ -385,6 +385,28 @@ START_TEST(then_the_class_waits)
 }
 END_TEST
 
+static int
+join_hasty(struct channel *ch, const struct channel_message *params)
+{
+	probe_channel = ch;
+	channel_accept(ch, channel_empty());
+	return CHANNEL_LATER;
+}
+
+/* Later is not now, as it is where nobody else was asked. */
+START_TEST(then_the_class_is_hasty)
+{
+	struct client *c = asks("u1");
+
+	probe.join = join_hasty;
+	says(true, "");
+	client_hears_nothing(c);
+	channel_accept(probe_channel, channel_empty());
+	client_hears(c, JOINED("asked:a"));
+	client_hears_nothing(c);
+}
+END_TEST
+
 START_TEST(tokens_are_renewed_without_it)
 {
 	struct client *c = asks("u1");
@@ -471,6 +493,7 @@ join_suite(void)
 	tcase_add_test(t, joined_again_meanwhile);
 	tcase_add_loop_test(t, then_the_class_says_no, 0, sizeof(refusals) / sizeof(refusals[0]));
 	tcase_add_loop_test(t, then_the_class_waits, 0, 2);
+	tcase_add_test(t, then_the_class_is_hasty);
 	tcase_add_test(t, tokens_are_renewed_without_it);
 	tcase_add_test(t, with_a_token_of_its_own);
 	tcase_add_test(t, they_count);
