@@ -65,6 +65,7 @@
 	X(master) \
 	X(mem) \
 	X(members) \
+	X(merge) \
 	X(message) \
 	X(origin) \
 	X(outq) \
@@ -76,6 +77,7 @@
 	X(proxied) \
 	X(proxy) \
 	X(pubsub) \
+	X(pusher_class) \
 	X(pusher_codec) \
 	X(rates) \
 	X(redis) \
