@@ -452,16 +452,11 @@ inquiry_new(struct authorizer *z, const struct authorize_request *r, const uint8
 	return q;
 }
 
-/* The inquiry of that key, if others may share it and it still holds. */
+/* The inquiry of that key, if others may share it. */
 static struct inquiry *
-inquiry_find(struct authorizer *z, const uint8_t *key)
+inquiry_find(const struct authorizer *z, const uint8_t *key)
 {
-	struct inquiry *q = z->options.cache_ms > 0 ? map_get(&z->inquiries, slice((const char *)key, SHA256_DIGEST_LENGTH)) : NULL;
-
-	if (q == NULL || q->state != KNOWN || q->due > z->loop->now)
-		return q;
-	authorizer_forget(z, q);
-	return NULL;
+	return z->options.cache_ms > 0 ? map_get(&z->inquiries, slice((const char *)key, SHA256_DIGEST_LENGTH)) : NULL;
 }
 
 static struct authorization *
