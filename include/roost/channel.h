@@ -64,7 +64,7 @@ struct channel_presence {
 	unsigned	 n_new;
 	const struct slice *gone;
 	unsigned	 n_gone;
-	struct channel	*by;		/* whose the newest is, where that is a channel here; else NULL */
+	struct channel	*by;		/* whose new one came last, of those of channels here; NULL: none of them has one */
 	struct channel *const *owners;	/* whose the n_new new ones are, each: a channel here, or NULL */
 };
 
@@ -149,6 +149,11 @@ struct channel_class {
 	 * channel_keep_history(): for the HTTP API, which posts and reads where no channel is. NULL = they do not.
 	 */
 	bool	(*history)(const void *data, struct history_limits *limits);
+	/*
+	 * Is a kept message for this client? Pages of channel_catch_up() and channel_load() hold no others; where a page of the
+	 * latter would hold none at all, it is read on. NULL = all are.
+	 */
+	bool	(*wants)(const struct channel *, const struct history_message *);
 };
 
 /* A loadable module defines this symbol: its classes, ending with NULL. */
@@ -184,7 +189,7 @@ ROOST_API struct slice channel_claims(const struct channel *);
 ROOST_API const char *channel_route_option(const struct channel_route *, const char *name);
 /* The same as yes or no; 0 with *value, or -1 for another text. */
 ROOST_API int channel_route_bool(const struct channel_route *, const char *name, bool *value);
-/* A plain number; a duration such as "10s" in ms. The same results. */
+/* A plain number; a duration such as "10s" in ms, 2^50 at most. The same results. */
 ROOST_API int channel_route_number(const struct channel_route *, const char *name, uint64_t *value);
 ROOST_API int channel_route_duration(const struct channel_route *, const char *name, uint64_t *ms);
 
@@ -287,10 +292,11 @@ ROOST_API void channel_keep_history(struct channel *, const struct history_limit
  */
 ROOST_API int channel_post(struct channel *, struct slice event, struct slice payload, struct slice response, bool to_self);
 /*
- * As the last act of join: `return channel_catch_up(…)`, or of a callback while the join is pending. Reads what follows last_seen (an id; p == NULL: the newest
- * `newest` messages) and calls fn, which answers with channel_accept() or channel_refuse(). Behind the accepted join come live
- * messages: none that the page holds, and all that it does not, but for a page with `more`, whose rest is asked for by
- * channel_load(). page->error != 0: the store cannot be read now. Where fn decides nothing, the join has failed.
+ * As the last act of join: `return channel_catch_up(…)`, or of a callback while the join is pending. Reads what follows
+ * last_seen (an id; p == NULL: the newest `newest` messages) and calls fn, which answers with channel_accept() or
+ * channel_refuse(). Behind the accepted join come live messages: none that the page holds, and all that it does not, but for
+ * a page with `more`, whose rest is asked for by channel_load(). page->error != 0: the store cannot be read now. Where fn
+ * decides nothing, the join has failed. CHANNEL_LATER, or -EINVAL (no history, not joining, the second time).
  */
 ROOST_API int channel_catch_up(struct channel *, struct slice last_seen, unsigned newest,
     void (*fn)(struct channel *, const struct history_page *page));
@@ -320,8 +326,9 @@ struct channel_transaction {
 	/* Fills the change and returns true; false: nothing is to be posted. `ch` NULL: see channel_transact(). */
 	bool	(*decide)(struct channel *ch, void *arg, struct history_change *);
 	/*
-	 * Told once, later: 0 and the message's id (p == NULL: nothing was posted); -EHOSTUNREACH. The posted message may have been
-	 * heard (as any is, as a broadcast: handle_out) before or will be after. `ch` NULL: it has ended; arg is to be freed even so.
+	 * Told once, later: 0 and the message's id (p == NULL: nothing was posted); -EHOSTUNREACH: it may have been, or not;
+	 * -EINVAL: what was decided is no message. The posted message may have been heard (as any is, as a broadcast:
+	 * handle_out) before, or will be after. `ch` NULL: it has ended; arg is to be freed even so.
 	 */
 	void	(*done)(struct channel *ch, void *arg, int error, struct slice id);
 	void	*arg;
@@ -349,8 +356,8 @@ ROOST_API unsigned channel_list_count(const struct channel *);
 ROOST_API int channel_list_set(struct channel *, struct slice name, bool listed);
 
 /*
- * Nodes, for what must end with the node that holds it: the name and the epoch (0 = none now) of this one; and is that node
- * up, under that epoch still?
+ * Nodes, for what must end with the node that holds it: the name of this one, and the epoch under which its process began (0 =
+ * it has no place among the others now); and is that node up, and has not begun anew since?
  */
 ROOST_API struct slice channel_node(const struct channel *, uint64_t *epoch);
 ROOST_API bool channel_node_is_up(const struct channel *, struct slice node, uint64_t epoch);
@@ -404,8 +411,9 @@ struct channel_value {
 };
 
 /*
- * In join and handle_in: fills values[n]; what has to be decoded goes into scratch (initialised by the caller, and his to free). For the first field that is
- * wrong it answers {"reason":"invalid_payload","field":NAME} ("payload" for raw bytes), and returns false.
+ * In join and handle_in: fills values[n]; what has to be decoded goes into scratch (initialised by the caller, and his to
+ * free). For the first field that is wrong it answers {"reason":"invalid_payload","field":NAME} ("payload" for raw bytes),
+ * and returns false.
  */
 ROOST_API bool channel_read(struct channel *, const struct channel_message *, const struct channel_field *fields, unsigned n,
     struct channel_value *values, struct buf *scratch);

@@ -12,5 +12,6 @@ extern const struct channel_class devices_class;
 extern const struct channel_class presence_class;
 extern const struct channel_class pusher_class;
 extern const struct channel_class room_class;
+extern const struct channel_class signaling_class;
 
 #endif

@@ -76,6 +76,7 @@ static int
 chat_join(struct channel *ch, const struct channel_message *params)
 {
 	const struct chat_route *r = channel_route_data(ch);
+	struct chat		*chat = channel_state(ch);
 	int			 error;
 
 	if (channel_user(ch).n == 0)
@@ -84,12 +85,15 @@ chat_join(struct channel *ch, const struct channel_message *params)
 		common_invalid(ch, SLICE("payload"));
 		return CHANNEL_REFUSED;
 	}
-	error = chat_remember(channel_state(ch), params->payload.bytes);
+	error = chat_remember(chat, params->payload.bytes);
 	if (error < 0)
 		return error;
 	channel_keep_history(ch, &r->kept);
 	error = channel_open_list(ch, "blocks", chat_blocks_known);
-	return error < 0 ? error : CHANNEL_LATER;
+	if (error == 0)
+		return CHANNEL_LATER;
+	free(chat->last_seen);
+	return error;
 }
 
 /* A client whose user blocks nobody needs no look at each message. */
@@ -198,8 +202,8 @@ chat_marked(struct channel *ch, struct channel_ref *ref, int error, struct slice
 	autobuf struct buf b = { 0 };
 
 	if (error < 0) {
-		channel_ref_reply(ref, false, error == -ENOENT ? channel_json(SLICE("{\"reason\":\"not_found\"}")) :
-		    channel_json(SLICE("{\"reason\":\"unavailable\"}")));
+		channel_ref_reply(ref, false, channel_json(error == -ENOENT ? SLICE("{\"reason\":\"not_found\"}") :
+		    SLICE("{\"reason\":\"unavailable\"}")));
 		return;
 	}
 	channel_ref_reply(ref, true, channel_empty());
@@ -296,4 +300,5 @@ const struct channel_class chat_class = {
 	.handle_list = chat_blocks_changed,
 	.leave = chat_leave,
 	.history = chat_history,
+	.wants = chat_wants,
 };

@@ -30,8 +30,10 @@ int chat_catch_up(struct channel *);
 /* Pushes messages_history, once: before all that the channel hears. */
 void chat_greet(struct channel *);
 int chat_load(struct channel *, const struct channel_message *);
-/* Is a message, or an event, of somebody whom this user blocks? */
+/* Is the event of somebody whom this user blocks? */
 bool chat_is_blocked(const struct channel *, struct slice payload);
+/* wants: what is a message, and of nobody who is blocked */
+bool chat_wants(const struct channel *, const struct history_message *);
 
 /* chat_people.c: who is there, and who types */
 

@@ -1,5 +1,5 @@
 /*
- * The class chat: what was said before, for who comes and for who asks, without those whom the user blocks.
+ * The class chat: what was said before, for who comes and for who asks.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -29,52 +29,21 @@ chat_is_blocked(const struct channel *ch, struct slice payload)
 	char	     scratch[MAX_NAME];
 	struct slice user;
 
-	return channel_list_count(ch) > 0 && common_text(payload, "user_id", scratch, sizeof(scratch), &user) > 0 &&
-	    channel_list_has(ch, user);
+	if (channel_list_count(ch) == 0)
+		return false;
+	return common_text(payload, "user_id", scratch, sizeof(scratch), &user) > 0 && channel_list_has(ch, user);
 }
 
-/* Those of a page that this user is to see, as an array of struct history_message. */
-static struct history_page
-chat_select(const struct channel *ch, const struct history_page *page, struct buf *selected)
+/* Whose it is need not be looked for in what channels posted: who blocks a whole room has all of it looked at. */
+bool
+chat_wants(const struct channel *ch, const struct history_message *m)
 {
-	struct history_page out = *page;
-
-	for (unsigned i = 0; i < page->n; i++) {
-		const struct history_message *m = &page->messages[i];
-
-		if (slice_is(m->event, "new_message") && !chat_is_blocked(ch, m->payload))
-			buf_add(selected, m, sizeof(*m));
-	}
-	out.messages = (const void *)selected->p;
-	out.n = (unsigned)(selected->n / sizeof(*out.messages));
-	return out;
+	if (!slice_is(m->event, "new_message"))
+		return false;
+	return m->user.n > 0 ? !channel_list_has(ch, m->user) : !chat_is_blocked(ch, m->payload);
 }
 
-/* {"messages":[…]}; returns whether there are more. */
-static bool
-chat_add_page(struct buf *out, const struct channel *ch, const struct history_page *page, bool forward)
-{
-	autobuf struct buf  selected = { 0 };
-	struct history_page shown = chat_select(ch, page, &selected);
-	unsigned	    from, to;
-	bool		    cut = common_page_fit(&shown, forward, &from, &to);
-
-	buf_add_str(out, "{\"messages\":[");
-	for (unsigned i = from; i < to; i++) {
-		if (i > from)
-			buf_add_char(out, ',');
-		common_add_message(out, &shown.messages[i]);
-	}
-	buf_add_str(out, "]}");
-	return cut || page->more;
-}
-
-/* Goes on behind an object's members. */
-static void
-chat_reopen(struct buf *object)
-{
-	object->n--;
-}
+static const struct common_list chat_messages = { .name = "messages", .add = common_add_message };
 
 /* The newcomer is in even where the store cannot be read: it may ask again. */
 static void
@@ -83,10 +52,12 @@ chat_accept(struct channel *ch, const struct history_page *page)
 	struct chat	  *chat = channel_state(ch);
 	bool		   since = chat->last_seen != NULL;
 	autobuf struct buf greeting = { 0 }, reply = { 0 };
-	bool		   more = chat_add_page(&greeting, ch, page, since && page->recovered);
+	bool		   more;
 
+	buf_add_char(&greeting, '{');
+	more = common_add_list(&greeting, &chat_messages, page, since && page->recovered);
 	buf_add_slice(&reply, buf_slice(&greeting));
-	chat_reopen(&reply);
+	buf_add_char(&greeting, '}');
 	buf_addf(&reply, ",\"has_more\":%s", more ? "true" : "false");
 	if (since || page->error != 0)
 		buf_addf(&reply, ",\"recovered\":%s", page->recovered ? "true" : "false");
@@ -98,6 +69,8 @@ chat_accept(struct channel *ch, const struct history_page *page)
 	buf_add_char(&reply, '}');
 	free(chat->last_seen);
 	chat->last_seen = NULL;
+	/* It is to be said before what came meanwhile, whoever is blocked now. */
+	channel_set_intercepting(ch, true);
 	chat->greeting = &greeting;
 	channel_accept(ch, channel_json(buf_slice(&reply)));
 	chat->greeting = NULL;
@@ -125,46 +98,19 @@ chat_catch_up(struct channel *ch)
 }
 
 static void
-chat_loaded(struct channel *ch, struct channel_ref *ref, const struct history_page *page, bool forward)
-{
-	autobuf struct buf b = { 0 };
-	bool		   more;
-
-	if (page->error != 0) {
-		channel_ref_reply(ref, false, channel_json(SLICE("{\"reason\":\"unavailable\"}")));
-		return;
-	}
-	more = chat_add_page(&b, ch, page, forward);
-	chat_reopen(&b);
-	buf_addf(&b, ",\"has_more\":%s", more ? "true" : "false");
-	/* Who reads on from a message that is gone has missed something. */
-	if (forward && !page->recovered)
-		buf_add_str(&b, ",\"recovered\":false");
-	buf_add_char(&b, '}');
-	channel_ref_reply(ref, true, channel_json(buf_slice(&b)));
-}
-
-static void
 chat_loaded_before(struct channel *ch, struct channel_ref *ref, const struct history_page *page)
 {
-	chat_loaded(ch, ref, page, false);
+	common_answer_page(ref, &chat_messages, page, false);
 }
 
 static void
 chat_loaded_after(struct channel *ch, struct channel_ref *ref, const struct history_page *page)
 {
-	chat_loaded(ch, ref, page, true);
+	common_answer_page(ref, &chat_messages, page, true);
 }
 
 int
 chat_load(struct channel *ch, const struct channel_message *m)
 {
-	struct common_page page;
-	const char	  *wrong = common_page_read(&page, m);
-
-	if (wrong != NULL) {
-		common_invalid(ch, slice_str(wrong));
-		return 0;
-	}
-	return channel_load(ch, page.forward, page.id, page.limit, page.forward ? chat_loaded_after : chat_loaded_before);
+	return common_load(ch, m, chat_loaded_before, chat_loaded_after);
 }

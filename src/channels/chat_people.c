@@ -81,7 +81,8 @@ chat_add_person(struct buf *out, const struct channel_presence *news)
 
 /* user_joined or user_left */
 static void
-chat_tell_there(struct channel *ch, const struct channel_presence *news, struct slice event, const struct channel *except)
+chat_tell_there(struct channel *ch, const struct channel_presence *news, struct slice event,
+    const struct channel *except)
 {
 	autobuf struct buf b = { 0 };
 
@@ -93,7 +94,8 @@ chat_tell_there(struct channel *ch, const struct channel_presence *news, struct 
 }
 
 static void
-chat_tell_typing(struct channel *ch, const struct channel_presence *news, bool typing, const struct channel *except)
+chat_tell_typing(struct channel *ch, const struct channel_presence *news, bool typing,
+    const struct channel *except)
 {
 	autobuf struct buf b = { 0 };
 

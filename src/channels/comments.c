@@ -53,55 +53,24 @@ comments_history(const void *data, struct history_limits *limits)
 	return true;
 }
 
-/* "comments":[…],"has_more":b */
-static void
-comments_add_page(struct buf *out, const struct history_page *page, bool forward)
-{
-	unsigned from, to;
-	bool	 more = common_page_fit(page, forward, &from, &to) || page->more;
-
-	buf_add_str(out, "\"comments\":[");
-	for (unsigned i = from; i < to; i++) {
-		if (i > from)
-			buf_add_char(out, ',');
-		common_add_message(out, &page->messages[i]);
-	}
-	buf_addf(out, "],\"has_more\":%s", more ? "true" : "false");
-}
-
-/* The newcomer is in even where the store cannot be read: it may ask again. */
-static void
-comments_accept(struct channel *ch, const struct history_page *page, bool since)
-{
-	autobuf struct buf b = { 0 };
-
-	buf_add_char(&b, '{');
-	comments_add_page(&b, page, since && page->recovered);
-	if (since || page->error != 0)
-		buf_addf(&b, ",\"recovered\":%s", page->recovered ? "true" : "false");
-	buf_add_char(&b, '}');
-	channel_accept(ch, channel_json(buf_slice(&b)));
-}
+static const struct common_list comments_kept = { .name = "comments", .add = common_add_message };
 
 static void
 comments_accept_newest(struct channel *ch, const struct history_page *page)
 {
-	comments_accept(ch, page, false);
+	common_accept(ch, &comments_kept, page, false);
 }
 
 static void
 comments_accept_since(struct channel *ch, const struct history_page *page)
 {
-	comments_accept(ch, page, true);
+	common_accept(ch, &comments_kept, page, true);
 }
 
 static int
 comments_join(struct channel *ch, const struct channel_message *params)
 {
 	const struct comments_route *r = channel_route_data(ch);
-	char			     scratch[64];
-	struct slice		     last_seen;
-	int			     given;
 
 	if (channel_user(ch).n == 0)
 		return CHANNEL_REFUSED;
@@ -109,12 +78,8 @@ comments_join(struct channel *ch, const struct channel_message *params)
 		common_invalid(ch, SLICE("payload"));
 		return CHANNEL_REFUSED;
 	}
-	given = common_text(params->payload.bytes, "last_seen_id", scratch, sizeof(scratch), &last_seen);
-	/* What is no id at all is one that is not known. */
-	if (given < 0)
-		last_seen = SLICE("");
 	channel_keep_history(ch, &r->kept);
-	return channel_catch_up(ch, last_seen, COMMON_NEWEST, given == 0 ? comments_accept_newest : comments_accept_since);
+	return common_catch_up(ch, params->payload.bytes, comments_accept_newest, comments_accept_since);
 }
 
 /* ,"stream_id":"5": as the route calls what stands in the topic. */
@@ -170,47 +135,15 @@ comments_post(struct channel *ch, const struct channel_message *m)
 }
 
 static void
-comments_loaded(struct channel_ref *ref, const struct history_page *page, bool forward)
-{
-	autobuf struct buf b = { 0 };
-
-	if (page->error != 0) {
-		channel_ref_reply(ref, false, channel_json(SLICE("{\"reason\":\"unavailable\"}")));
-		return;
-	}
-	buf_add_char(&b, '{');
-	comments_add_page(&b, page, forward);
-	/* Who reads on from a comment that is gone has missed something. */
-	if (forward && !page->recovered)
-		buf_add_str(&b, ",\"recovered\":false");
-	buf_add_char(&b, '}');
-	channel_ref_reply(ref, true, channel_json(buf_slice(&b)));
-}
-
-static void
 comments_loaded_before(struct channel *ch, struct channel_ref *ref, const struct history_page *page)
 {
-	comments_loaded(ref, page, false);
+	common_answer_page(ref, &comments_kept, page, false);
 }
 
 static void
 comments_loaded_after(struct channel *ch, struct channel_ref *ref, const struct history_page *page)
 {
-	comments_loaded(ref, page, true);
-}
-
-static int
-comments_load(struct channel *ch, const struct channel_message *m)
-{
-	struct common_page page;
-	const char	  *wrong = common_page_read(&page, m);
-
-	if (wrong != NULL) {
-		common_invalid(ch, slice_str(wrong));
-		return 0;
-	}
-	return channel_load(ch, page.forward, page.id, page.limit,
-	    page.forward ? comments_loaded_after : comments_loaded_before);
+	common_answer_page(ref, &comments_kept, page, true);
 }
 
 static int
@@ -219,7 +152,7 @@ comments_handle_in(struct channel *ch, const struct channel_message *m)
 	if (slice_is(m->event, "new_comment"))
 		return comments_post(ch, m);
 	if (slice_is(m->event, "load_comments"))
-		return comments_load(ch, m);
+		return common_load(ch, m, comments_loaded_before, comments_loaded_after);
 	channel_reply_reason(ch, "unknown_event");
 	return 0;
 }

@@ -7,7 +7,6 @@
 #include <time.h>
 
 #define MAX_KEPT	1000000	/* messages of a topic */
-#define ENTRY_BYTES	160	/* of a message's text, besides event, payload and user */
 
 void
 common_invalid(struct channel *ch, struct slice field)
@@ -90,77 +89,4 @@ common_limits_read(const struct channel_route *route, struct history_limits *lim
 		return "history_age: expected a time such as 7d";
 	limits->max = (uint32_t)max;
 	return NULL;
-}
-
-void
-common_add_message(struct buf *out, const struct history_message *m)
-{
-	struct slice object = m->payload;
-
-	/* Blanks may stand behind the last brace, and before it. */
-	while (object.n > 1 && object.p[object.n - 1] != '}')
-		object.n--;
-	do
-		object.n--;
-	while (object.n > 1 && strchr(" \t\r\n", object.p[object.n - 1]) != NULL);
-	buf_add_slice(out, object);
-	buf_addf(out, "%s\"id\":\"%.*s\"}", object.n > 1 ? "," : "", SLICE_ARG(m->id));
-}
-
-/* A plain number from 1 to COMMON_MAX_LOAD; `fallback` where it is missing. */
-static int
-page_limit(struct slice object, unsigned *limit)
-{
-	struct slice token = channel_json_member(object, "limit");
-
-	*limit = COMMON_NEWEST;
-	if (token.p == NULL || slice_is(token, "null"))
-		return 0;
-	*limit = 0;
-	for (size_t i = 0; i < token.n; i++) {
-		if (token.p[i] < '0' || token.p[i] > '9' || *limit > COMMON_MAX_LOAD)
-			return -EINVAL;
-		*limit = *limit * 10 + (unsigned)(token.p[i] - '0');
-	}
-	return *limit >= 1 && *limit <= COMMON_MAX_LOAD ? 0 : -EINVAL;
-}
-
-const char *
-common_page_read(struct common_page *page, const struct channel_message *m)
-{
-	struct slice object = m->payload.bytes;
-	int	     before, after;
-
-	*page = (struct common_page){ 0 };
-	if (m->payload.binary)
-		return "payload";
-	before = common_text(object, "before", page->text, sizeof(page->text), &page->id);
-	if (before < 0)
-		return "before";
-	if (page_limit(object, &page->limit) < 0)
-		return "limit";
-	if (before > 0)
-		return channel_json_member(object, "after").p != NULL ? "after" : NULL;
-	after = common_text(object, "after", page->text, sizeof(page->text), &page->id);
-	page->forward = after > 0;
-	return after < 0 ? "after" : NULL;
-}
-
-bool
-common_page_fit(const struct history_page *page, bool forward, unsigned *from, unsigned *to)
-{
-	size_t	 bytes = 0;
-	unsigned n = 0;
-
-	while (n < page->n) {
-		const struct history_message *m = &page->messages[forward ? n : page->n - 1 - n];
-
-		bytes += ENTRY_BYTES + m->event.n + m->payload.n + m->user.n;
-		if (n > 0 && bytes > COMMON_PAGE_BYTES)
-			break;
-		n++;
-	}
-	*from = forward ? 0 : page->n - n;
-	*to = *from + n;
-	return n < page->n;
 }

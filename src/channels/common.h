@@ -32,22 +32,40 @@ void common_appear(struct channel *, const char *status);
 /* The options history_max and history_age. NULL, or what is wrong: static text. */
 const char *common_limits_read(const struct channel_route *, struct history_limits *);
 
+/* Pages: common_page.c */
+
 /* The message as it was delivered: its payload with the member "id" behind its own. */
 void common_add_message(struct buf *, const struct history_message *);
 
-/* A page that was asked for: {"before":ID} or {"after":ID}, and {"limit":n}. */
-struct common_page {
-	bool		forward;
-	struct slice	id;		/* p == NULL: none */
-	unsigned	limit;
-	char		text[64];	/* of the id */
-};
-/* NULL, or the name of the member that is wrong. */
-const char *common_page_read(struct common_page *, const struct channel_message *);
 /*
  * Which of a page's messages are told, so that their text stays within COMMON_PAGE_BYTES: [*from, *to), one at least if
  * there is any; the first ones if forward, else the last. True if others are left out.
  */
 bool common_page_fit(const struct history_page *, bool forward, unsigned *from, unsigned *to);
+
+/* How a class shows what is kept. */
+struct common_list {
+	const char *name;	/* of the member that holds them */
+	void	  (*add)(struct buf *, const struct history_message *);	/* one of them, as JSON */
+};
+
+/* "NAME":[…], with those that fit. Returns whether there are more, left out or beyond the page. */
+bool common_add_list(struct buf *, const struct common_list *, const struct history_page *, bool forward);
+
+typedef void common_caught_fn(struct channel *, const struct history_page *);
+typedef void common_loaded_fn(struct channel *, struct channel_ref *, const struct history_page *);
+
+/* In join, as channel_catch_up(): `since` is told where the client named a last_seen_id, else `newest`. */
+int common_catch_up(struct channel *, struct slice params, common_caught_fn *newest, common_caught_fn *since);
+/*
+ * Lets the newcomer in with {"NAME":[…],"has_more":BOOL}, and "recovered" if it named a last_seen_id or the store cannot be
+ * read: it may ask again.
+ */
+void common_accept(struct channel *, const struct common_list *, const struct history_page *, bool since);
+
+/* In handle_in: asks for the page of {"before":ID} or {"after":ID}, and {"limit":n}, or answers what is wrong in it. */
+int common_load(struct channel *, const struct channel_message *, common_loaded_fn *before, common_loaded_fn *after);
+/* Answers with the page, or that there is none now. Takes the reference. */
+void common_answer_page(struct channel_ref *, const struct common_list *, const struct history_page *, bool forward);
 
 #endif

@@ -1,25 +1,25 @@
 /*
  * The devices of a user: so many hold a place at a time, which is decided once for all nodes. Who does stands in the
- * topic's newest message: {"devices":{CHANNEL:{"id":DEVICE,"node":NODE,"epoch":N,"at":MS}}}. A channel that cannot find
- * itself there asks for its place anew, and is out if there is none.
+ * topic's newest message. A channel that cannot find itself there asks for its place anew, and is out if there is none.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "channels/common.h"
+#include "channels/places.h"
 
 #define MAX_ID		128	/* characters of a device's id */
 #define MAX_LIMIT	1000	/* devices */
 #define AGAIN_MS	200	/* who finds no place looks again: somebody may be about to leave */
-#define CHECK_MS	10000	/* is our node still the one that it was? */
-#define RENEW_MS	(UINT64_C(24) * 3600 * 1000)	/* what is so old is said again */
-#define KEEP_MS		(3 * RENEW_MS)	/* and would be forgotten */
+#define LATER_MS	10000	/* until a place is asked for again where our node had none among the others */
+#define RENEW_MS	(UINT64_C(24) * 3600 * 1000)	/* so often who has a place says so again */
+#define KEEP_MS		(3 * RENEW_MS)	/* who does not has lost it: a leave may be lost with a Redis */
 #define EMPTY_MS	60000	/* so would what says that nobody is there */
 
 #define EVENT		"devices"
 
-enum { TIMER_AGAIN, TIMER_CHECK };
+enum { TIMER_AGAIN, TIMER_LATER, TIMER_RENEW };
 
 /* Why a device has no place. */
 static const char limit_reached[] = "device_limit_reached";
@@ -37,34 +37,15 @@ struct device {
 	char	*id;
 	char	 channel[CHANNEL_ID_LEN + 1];	/* the name of its place */
 	int64_t	 at;		/* ms since 1970: it joined */
-	uint64_t epoch;		/* of our node, as it last claimed the place */
-	uint64_t heard;		/* ms: when it last found itself there */
 	const char *out;	/* what was decided: why there is no place; NULL = there is */
 	bool	 entered;	/* its place may stand in the topic's state */
 	bool	 waited;	/* it has looked again */
 	bool	 unsure;	/* it was not in what the join read */
 	bool	 asking;	/* for its place: a transaction is under way */
 	bool	 again;		/* it will ask behind that */
-	bool	 later;		/* at the next check */
-	bool	 renewing;
+	bool	 later;		/* not now: our node has no place itself */
+	bool	 renewing;	/* it says so even if it has its place */
 };
-
-/* One who holds a place; borrowed. */
-struct holder {
-	struct slice channel;
-	struct slice id;
-	struct slice node;
-	uint64_t     epoch;
-	int64_t	     at;
-};
-
-/* A topic's state, taken apart. */
-struct places {
-	struct buf holders;
-	struct buf text;	/* what had to be decoded */
-};
-
-#define autoplaces __attribute__((cleanup(places_done)))
 
 static const struct channel_option devices_options[] = {
 	{ "device_limit", "1", "devices of a user at a time" },
@@ -99,183 +80,52 @@ devices_configure(const struct channel_route *route, void **data, const char **w
 	return -1;
 }
 
-/* The state. */
+/* The topic's state. */
 
 static void
-places_done(struct places *p)
+devices_read(struct places *p, const struct history_message *newest)
 {
-	buf_done(&p->holders);
-	buf_done(&p->text);
-}
-
-static unsigned
-places_n(const struct places *p)
-{
-	return (unsigned)(p->holders.n / sizeof(struct holder));
-}
-
-static struct holder *
-places_at(const struct places *p, unsigned i)
-{
-	return (struct holder *)(void *)p->holders.p + i;
+	if (newest != NULL && slice_is(newest->event, EVENT))
+		places_read(p, newest->payload);
 }
 
 static void
-places_drop(struct places *p, unsigned i)
+devices_drop_dead(struct places *p, const struct channel *ch)
 {
-	struct holder *h = places_at(p, i);
-
-	memmove(h, h + 1, (places_n(p) - i - 1) * sizeof(*h));
-	p->holders.n -= sizeof(*h);
-}
-
-/* False if it is no text. */
-static bool
-places_text(struct places *p, struct slice token, struct slice *text)
-{
-	char *to = p->text.p + p->text.n;
-
-	if (token.p == NULL || channel_json_string(token, to, p->text.cap - p->text.n, text) < 0)
-		return false;
-	if (text->p == to)
-		p->text.n += text->n;
-	return true;
-}
-
-/* Digits; what is more, or something else, is not ours. */
-static uint64_t
-read_number(struct slice token)
-{
-	uint64_t n = 0;
-
-	for (size_t i = 0; i < token.n; i++) {
-		if (token.p[i] < '0' || token.p[i] > '9' || n > (UINT64_MAX - 9) / 10)
-			return 0;
-		n = n * 10 + (uint64_t)(token.p[i] - '0');
-	}
-	return n;
-}
-
-static void
-places_read_one(struct places *p, struct slice channel, struct slice entry)
-{
-	struct holder h = {
-		.epoch = read_number(channel_json_member(entry, "epoch")),
-		.at = (int64_t)read_number(channel_json_member(entry, "at")),
-	};
-
-	if (places_text(p, channel, &h.channel) && places_text(p, channel_json_member(entry, "id"), &h.id) &&
-	    places_text(p, channel_json_member(entry, "node"), &h.node))
-		buf_add(&p->holders, &h, sizeof(h));
-}
-
-static void
-places_read(struct places *p, const struct history_message *newest)
-{
-	struct slice state, channel, entry;
-
-	if (newest == NULL || !slice_is(newest->event, EVENT))
-		return;
-	state = channel_json_member(newest->payload, "devices");
-	if (state.p == NULL)
-		return;
-	/* At once: what was decoded is not to move. */
-	buf_room(&p->text, state.n);
-	for (size_t at = 0; channel_json_next(state, &at, &channel, &entry) > 0;)
-		places_read_one(p, channel, entry);
-}
-
-static bool
-places_find_channel(const struct places *p, const char *channel, unsigned *at)
-{
-	for (*at = 0; *at < places_n(p); ++*at)
-		if (slice_is(places_at(p, *at)->channel, channel))
-			return true;
-	return false;
-}
-
-static bool
-places_find_device(const struct places *p, const char *id, unsigned *at)
-{
-	for (*at = 0; *at < places_n(p); ++*at)
-		if (slice_is(places_at(p, *at)->id, id))
-			return true;
-	return false;
-}
-
-/* Whoever was on a node that is no more. */
-static void
-places_drop_dead(struct places *p, const struct channel *ch)
-{
-	for (unsigned i = places_n(p); i-- > 0;)
-		if (!channel_node_is_up(ch, places_at(p, i)->node, places_at(p, i)->epoch))
-			places_drop(p, i);
-}
-
-static void
-places_drop_oldest(struct places *p)
-{
-	unsigned oldest = 0;
-
-	for (unsigned i = 1; i < places_n(p); i++)
-		if (places_at(p, i)->at < places_at(p, oldest)->at)
-			oldest = i;
-	places_drop(p, oldest);
+	places_drop_dead(p, ch, channel_wall(ch) - (int64_t)KEEP_MS);
 }
 
 /* False where our node has no place among the others: nobody would believe us. */
 static bool
-places_add(struct places *p, struct channel *ch)
+devices_take_place(struct places *p, struct channel *ch)
 {
-	struct device *d = channel_state(ch);
-	struct holder  h = { .channel = slice_str(d->channel), .id = slice_str(d->id), .at = d->at };
+	const struct device *d = channel_state(ch);
+	struct holder	     h = {
+		.channel = slice_str(d->channel), .id = slice_str(d->id), .at = d->at, .seen = channel_wall(ch),
+	};
 
 	h.node = channel_node(ch, &h.epoch);
 	if (h.epoch == 0)
 		return false;
-	buf_add(&p->holders, &h, sizeof(h));
-	d->epoch = h.epoch;
+	places_add(p, &h);
 	return true;
 }
 
 static bool
-places_post(const struct places *p, struct history_change *change)
+devices_post(const struct places *p, struct history_change *change)
 {
-	struct buf *out = &change->payload;
-
 	buf_add_str(&change->event, EVENT);
-	buf_add_str(out, "{\"devices\":{");
-	for (unsigned i = 0; i < places_n(p); i++) {
-		const struct holder *h = places_at(p, i);
-
-		if (i > 0)
-			buf_add_char(out, ',');
-		channel_json_add(out, h->channel);
-		buf_add_str(out, ":{\"id\":");
-		channel_json_add(out, h->id);
-		buf_add_str(out, ",\"node\":");
-		channel_json_add(out, h->node);
-		buf_addf(out, ",\"epoch\":%llu,\"at\":%lld}", (unsigned long long)h->epoch, (long long)h->at);
-	}
-	buf_add_str(out, "}}");
+	places_write(p, &change->payload);
 	if (places_n(p) == 0)
 		change->limits.last_ms = EMPTY_MS;
 	return true;
-}
-
-static bool
-is_in_state(const struct device *d, struct slice payload)
-{
-	struct slice state = channel_json_member(payload, "devices");
-
-	return state.p != NULL && channel_json_member(state, d->channel).p != NULL;
 }
 
 /* Having a place. */
 
 static void devices_ask(struct channel *);
 
-/* A device that stays: {"reason":…,"device_id":…}, and it is closed for good. */
+/* It is told why, and closed for good. */
 static void
 devices_evict(struct channel *ch)
 {
@@ -290,25 +140,6 @@ devices_evict(struct channel *ch)
 	channel_stop(ch);
 }
 
-/* Who has its place need say nothing, unless our epoch is another now; or all is to be said again, by the first. */
-static bool
-devices_decide_held(struct channel *ch, struct places *p, unsigned at, struct history_change *change)
-{
-	struct device *d = channel_state(ch);
-	struct holder *own = places_at(p, at);
-	uint64_t       epoch, old = own->epoch;
-
-	own->node = channel_node(ch, &epoch);
-	d->later = epoch == 0;
-	if (epoch == 0)
-		return false;
-	d->epoch = own->epoch = epoch;
-	places_drop_dead(p, ch);
-	if (old != epoch)
-		return places_post(p, change);
-	return d->renewing && places_find_channel(p, d->channel, &at) && at == 0 && places_post(p, change);
-}
-
 static bool
 devices_decide_stay(struct channel *ch, void *arg, struct history_change *change)
 {
@@ -318,18 +149,21 @@ devices_decide_stay(struct channel *ch, void *arg, struct history_change *change
 	unsigned		    at;
 
 	d->out = NULL;
-	places_read(&p, change->newest);
-	if (places_find_channel(&p, d->channel, &at))
-		return devices_decide_held(ch, &p, at, change);
-	places_drop_dead(&p, ch);
+	d->later = false;
+	devices_read(&p, change->newest);
+	if (places_find_channel(&p, d->channel, &at)) {
+		places_at(&p, at)->seen = channel_wall(ch);
+		return d->renewing && devices_post(&p, change);
+	}
+	devices_drop_dead(&p, ch);
 	if (places_find_device(&p, d->id, &at))
 		d->out = replaced;
 	else if (places_n(&p) >= r->limit)
 		d->out = limit_reached;
 	if (d->out != NULL)
 		return false;
-	d->later = !places_add(&p, ch);
-	return !d->later && places_post(&p, change);
+	d->later = !devices_take_place(&p, ch);
+	return !d->later && devices_post(&p, change);
 }
 
 static void
@@ -339,16 +173,16 @@ devices_asked(struct channel *ch, void *arg, int error, struct slice id)
 
 	if (d == NULL)
 		return;
-	d->asking = d->renewing = false;
-	if (error < 0)
-		d->later = true;
+	d->asking = false;
+	d->later |= error < 0;
+	if (d->later)
+		channel_set_timer(ch, TIMER_LATER, LATER_MS);
 	else if (d->out != NULL)
 		devices_evict(ch);
-	else {
-		d->heard = channel_now(ch);
-		if (d->again)
-			devices_ask(ch);
-	}
+	else if (d->again)
+		devices_ask(ch);
+	else
+		d->renewing = false;
 }
 
 /* Is it in its place? If it is not, and there is room, it is now. */
@@ -364,32 +198,26 @@ devices_ask(struct channel *ch)
 }
 
 static int
-devices_check(struct channel *ch)
+devices_renew(struct channel *ch)
 {
 	struct device *d = channel_state(ch);
-	uint64_t       epoch;
 
-	channel_node(ch, &epoch);
-	d->renewing = channel_now(ch) - d->heard >= RENEW_MS;
-	if (d->later || d->renewing || (epoch != 0 && epoch != d->epoch))
-		devices_ask(ch);
-	channel_set_timer(ch, TIMER_CHECK, CHECK_MS);
+	d->renewing = true;
+	devices_ask(ch);
+	channel_set_timer(ch, TIMER_RENEW, RENEW_MS);
 	return 0;
 }
 
 static int
 devices_handle_out(struct channel *ch, const struct channel_message *m)
 {
-	struct device *d = channel_state(ch);
+	const struct device *d = channel_state(ch);
 
 	/* Messages may be lost, and with them the state. */
 	if (slice_is(m->event, "system"))
 		channel_push(ch, m->event, m->payload);
-	else if (is_in_state(d, common_fields(m))) {
-		d->heard = channel_now(ch);
-		return 0;
-	}
-	devices_ask(ch);
+	if (slice_is(m->event, "system") || !places_are_held_by(common_fields(m), d->channel))
+		devices_ask(ch);
 	return 0;
 }
 
@@ -413,8 +241,8 @@ devices_decide_join(struct channel *ch, void *arg, struct history_change *change
 	unsigned		    at;
 
 	d->out = NULL;
-	places_read(&p, change->newest);
-	places_drop_dead(&p, ch);
+	devices_read(&p, change->newest);
+	devices_drop_dead(&p, ch);
 	if (places_find_device(&p, d->id, &at))
 		places_drop(&p, at);
 	else if (places_n(&p) >= r->limit && !r->evict_oldest)
@@ -422,12 +250,12 @@ devices_decide_join(struct channel *ch, void *arg, struct history_change *change
 	else
 		while (places_n(&p) >= r->limit)
 			places_drop_oldest(&p);
-	if (d->out == NULL && !places_add(&p, ch))
+	if (d->out == NULL && !devices_take_place(&p, ch))
 		d->out = unavailable;
 	if (d->out != NULL)
 		return false;
 	d->entered = true;
-	return places_post(&p, change);
+	return devices_post(&p, change);
 }
 
 static void
@@ -440,7 +268,7 @@ devices_caught_up(struct channel *ch, const struct history_page *page)
 		return;
 	}
 	/* What followed may have put it out again. */
-	d->unsure = page->n > 0 ? !is_in_state(d, page->messages[page->n - 1].payload) : !page->recovered;
+	d->unsure = page->n > 0 ? !places_are_held_by(page->messages[page->n - 1].payload, d->channel) : !page->recovered;
 	channel_accept(ch, channel_empty());
 }
 
@@ -514,8 +342,7 @@ devices_joined(struct channel *ch)
 
 	buf_addf(&meta, "{\"online_at\":%lld}", (long long)(channel_wall(ch) / 1000));
 	common_track(ch, slice_str(d->id), buf_slice(&meta));
-	d->heard = channel_now(ch);
-	channel_set_timer(ch, TIMER_CHECK, CHECK_MS);
+	channel_set_timer(ch, TIMER_RENEW, RENEW_MS);
 	if (d->unsure)
 		devices_ask(ch);
 	return 0;
@@ -524,7 +351,12 @@ devices_joined(struct channel *ch)
 static int
 devices_handle_info(struct channel *ch, int timer)
 {
-	return timer == TIMER_AGAIN ? devices_ask_in(ch) : devices_check(ch);
+	if (timer == TIMER_AGAIN)
+		return devices_ask_in(ch);
+	if (timer == TIMER_RENEW)
+		return devices_renew(ch);
+	devices_ask(ch);
+	return 0;
 }
 
 static int
@@ -543,11 +375,11 @@ devices_decide_gone(struct channel *ch, void *channel, struct history_change *ch
 	autoplaces struct places p = { 0 };
 	unsigned		 at;
 
-	places_read(&p, change->newest);
+	devices_read(&p, change->newest);
 	if (!places_find_channel(&p, channel, &at))
 		return false;
 	places_drop(&p, at);
-	return places_post(&p, change);
+	return devices_post(&p, change);
 }
 
 static void

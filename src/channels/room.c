@@ -124,70 +124,35 @@ room_may_send(const struct room_route *r, struct slice event)
 	return false;
 }
 
-/* "messages":[…],"has_more":b */
 static void
-room_add_page(struct buf *out, const struct history_page *page, bool forward)
+room_add_message(struct buf *out, const struct history_message *m)
 {
-	unsigned from, to;
-	bool	 more = common_page_fit(page, forward, &from, &to) || page->more;
-
-	buf_add_str(out, "\"messages\":[");
-	for (unsigned i = from; i < to; i++) {
-		const struct history_message *m = &page->messages[i];
-
-		buf_addf(out, "%s{\"id\":\"%.*s\",\"event\":", i > from ? "," : "", SLICE_ARG(m->id));
-		channel_json_add(out, m->event);
-		buf_add_str(out, ",\"payload\":");
-		buf_add_slice(out, m->payload);
-		buf_add_str(out, ",\"user_id\":");
-		if (m->user.n > 0)
-			channel_json_add(out, m->user);
-		else
-			buf_add_str(out, "null");
-		buf_add_str(out, ",\"timestamp\":");
-		common_add_time(out, m->at);
-		buf_add_char(out, '}');
-	}
-	buf_addf(out, "],\"has_more\":%s", more ? "true" : "false");
+	buf_addf(out, "{\"id\":\"%.*s\",\"event\":", SLICE_ARG(m->id));
+	channel_json_add(out, m->event);
+	buf_add_str(out, ",\"payload\":");
+	buf_add_slice(out, m->payload);
+	buf_add_str(out, ",\"user_id\":");
+	if (m->user.n > 0)
+		channel_json_add(out, m->user);
+	else
+		buf_add_str(out, "null");
+	buf_add_str(out, ",\"timestamp\":");
+	common_add_time(out, m->at);
+	buf_add_char(out, '}');
 }
 
-/* The newcomer is in even where the store cannot be read: it may ask again. */
-static void
-room_accept(struct channel *ch, const struct history_page *page, bool since)
-{
-	autobuf struct buf b = { 0 };
-
-	buf_add_char(&b, '{');
-	room_add_page(&b, page, since && page->recovered);
-	if (since || page->error != 0)
-		buf_addf(&b, ",\"recovered\":%s", page->recovered ? "true" : "false");
-	buf_add_char(&b, '}');
-	channel_accept(ch, channel_json(buf_slice(&b)));
-}
+static const struct common_list room_messages = { .name = "messages", .add = room_add_message };
 
 static void
 room_accept_newest(struct channel *ch, const struct history_page *page)
 {
-	room_accept(ch, page, false);
+	common_accept(ch, &room_messages, page, false);
 }
 
 static void
 room_accept_since(struct channel *ch, const struct history_page *page)
 {
-	room_accept(ch, page, true);
-}
-
-static int
-room_catch_up(struct channel *ch, struct slice fields)
-{
-	char	     scratch[64];
-	struct slice last_seen;
-	int	     r = common_text(fields, "last_seen_id", scratch, sizeof(scratch), &last_seen);
-
-	/* What is no id at all is one that is not known. */
-	if (r < 0)
-		last_seen = SLICE("");
-	return channel_catch_up(ch, last_seen, COMMON_NEWEST, r == 0 ? room_accept_newest : room_accept_since);
+	common_accept(ch, &room_messages, page, true);
 }
 
 static int
@@ -209,7 +174,7 @@ room_join(struct channel *ch, const struct channel_message *params)
 	if (!r->history)
 		return CHANNEL_OK;
 	channel_keep_history(ch, &r->kept);
-	return room_catch_up(ch, fields);
+	return common_catch_up(ch, fields, room_accept_newest, room_accept_since);
 }
 
 static int
@@ -228,46 +193,15 @@ room_joined(struct channel *ch)
 }
 
 static void
-room_loaded(struct channel_ref *ref, const struct history_page *page, bool forward)
-{
-	autobuf struct buf b = { 0 };
-
-	if (page->error != 0) {
-		channel_ref_reply(ref, false, channel_json(SLICE("{\"reason\":\"unavailable\"}")));
-		return;
-	}
-	buf_add_char(&b, '{');
-	room_add_page(&b, page, forward);
-	/* Who reads on from a message that is gone has missed something. */
-	if (forward && !page->recovered)
-		buf_add_str(&b, ",\"recovered\":false");
-	buf_add_char(&b, '}');
-	channel_ref_reply(ref, true, channel_json(buf_slice(&b)));
-}
-
-static void
 room_loaded_before(struct channel *ch, struct channel_ref *ref, const struct history_page *page)
 {
-	room_loaded(ref, page, false);
+	common_answer_page(ref, &room_messages, page, false);
 }
 
 static void
 room_loaded_after(struct channel *ch, struct channel_ref *ref, const struct history_page *page)
 {
-	room_loaded(ref, page, true);
-}
-
-static int
-room_load(struct channel *ch, const struct channel_message *m)
-{
-	struct common_page page;
-	const char	  *wrong = common_page_read(&page, m);
-
-	if (wrong != NULL) {
-		common_invalid(ch, slice_str(wrong));
-		return 0;
-	}
-	return channel_load(ch, page.forward, page.id, page.limit, page.forward ? room_loaded_after : room_loaded_before);
+	common_answer_page(ref, &room_messages, page, true);
 }
 
 static int
@@ -285,7 +219,7 @@ room_handle_in(struct channel *ch, const struct channel_message *m)
 	const struct room_route *r = channel_route_data(ch);
 
 	if (r->history && slice_is(m->event, "load_history"))
-		return room_load(ch, m);
+		return common_load(ch, m, room_loaded_before, room_loaded_after);
 	if (!room_may_send(r, m->event)) {
 		channel_reply_reason(ch, "unauthorized");
 		return 0;

@@ -194,7 +194,8 @@ static void
 cluster_compose_beat(struct cluster *c, struct buf *out)
 {
 	cluster_open_message(c, out, "beat");
-	buf_addf(out, ",\"epoch\":%llu,\"seq\":%llu", (unsigned long long)c->epoch, (unsigned long long)c->seq);
+	buf_addf(out, ",\"epoch\":%llu,\"since\":%llu,\"seq\":%llu", (unsigned long long)c->epoch, (unsigned long long)c->since,
+	    (unsigned long long)c->seq);
 	if (c->user->write_beat != NULL)
 		c->user->write_beat(c->arg, out);
 	buf_add_char(out, '}');
@@ -333,6 +334,12 @@ cluster_epoch(const struct cluster *c)
 	return c->epoch;
 }
 
+uint64_t
+cluster_since(const struct cluster *c)
+{
+	return c->since;
+}
+
 bool
 cluster_is_well(const struct cluster *c)
 {
@@ -356,16 +363,16 @@ cluster_is_up(const struct cluster *c, struct slice node)
 }
 
 bool
-cluster_is_up_under(const struct cluster *c, struct slice node, uint64_t epoch)
+cluster_is_up_since(const struct cluster *c, struct slice node, uint64_t epoch)
 {
 	const struct member *m = members_get(&c->members, node);
 
 	if (slice_is(node, c->node))
-		return epoch != 0 && epoch == c->epoch;
+		return epoch != 0 && epoch == c->since;
 	if (m == NULL)
 		return !c->looked;
-	/* Of a newer epoch than we know we will hear soon. */
-	return (m->state == MEMBER_UP || m->state == MEMBER_EXPECTED) && epoch >= m->epoch;
+	/* Of a newer life than we know we will hear soon. */
+	return (m->state == MEMBER_UP || m->state == MEMBER_EXPECTED) && epoch >= m->since;
 }
 
 unsigned

@@ -88,6 +88,8 @@ const char *cluster_node(const struct cluster *);
 const char *cluster_prefix(const struct cluster *);
 /* 0 = we have no place (yet). */
 uint64_t cluster_epoch(const struct cluster *);
+/* The first one that we had: the others tell our process by it from one that had our id before. 0 = we had none yet. */
+uint64_t cluster_since(const struct cluster *);
 /* We have a place, and our own heartbeat came back within the timeout: what `/readyz` asks, with the grace it allows. */
 bool cluster_is_well(const struct cluster *);
 /* ms since it was well, 0 while it is; UINT64_MAX if it never was. */
@@ -95,10 +97,10 @@ uint64_t cluster_unwell_ms(const struct cluster *);
 /* Is that node up, as far as we know? */
 bool cluster_is_up(const struct cluster *, struct slice node);
 /*
- * Is it up under that epoch still, or ours under ours? Who only stands in the registry counts as up until its silence has lasted
- * too long, and so does everybody before the registry was read.
+ * Is it up, and has it been the same process since that epoch, its first one? Who only stands in the registry counts as up
+ * until its silence has lasted too long, and so does everybody before the registry was read.
  */
-bool cluster_is_up_under(const struct cluster *, struct slice node, uint64_t epoch);
+bool cluster_is_up_since(const struct cluster *, struct slice node, uint64_t epoch);
 /* Those that are up, ourselves included. */
 unsigned cluster_count(const struct cluster *);
 /*

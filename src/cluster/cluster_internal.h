@@ -37,6 +37,7 @@ struct cluster {
 	bool			 gone;
 
 	uint64_t		 epoch;		/* 0 = we have no place */
+	uint64_t		 since;		/* the first we had; 0 = none yet */
 	uint64_t		 last_epoch;	/* the last one we had, or that others know of us */
 	unsigned		 registering;	/* answers to come; the last one counts */
 	bool			 looked;	/* the registry was read once */

@@ -104,6 +104,15 @@ read_head(struct cluster_message *m, struct slice object)
 	return read_id(object, "node", m->node_text, &m->node);
 }
 
+static int
+read_beat(struct cluster_message *m, struct slice text)
+{
+	if (json_member(text, "since").p != NULL &&
+	    (read_number(text, "since", &m->since) < 0 || m->since > m->epoch))
+		return -EBADMSG;
+	return read_number(text, "seq", &m->seq);
+}
+
 int
 cluster_message_read(struct cluster_message *m, struct slice text)
 {
@@ -122,6 +131,6 @@ cluster_message_read(struct cluster_message *m, struct slice text)
 	if (r < 0 || m->type == CLUSTER_LEAVE)
 		return r;
 	if (m->type == CLUSTER_BEAT)
-		return read_number(text, "seq", &m->seq);
+		return read_beat(m, text);
 	return read_id(text, "dead", m->dead_text, &m->dead);
 }

@@ -11,7 +11,7 @@
 #define CLUSTER_MAX_EPOCH	(UINT64_C(1) << 52)	/* from there on a stranger speaks: no node's epoch could follow it */
 
 enum cluster_type {
-	CLUSTER_BEAT,		/* epoch, seq */
+	CLUSTER_BEAT,		/* epoch, since, seq */
 	CLUSTER_LEAVE,		/* epoch */
 	CLUSTER_DEAD,		/* "down": dead, epoch */
 	CLUSTER_OTHER		/* what other rooms say */
@@ -24,6 +24,7 @@ struct cluster_message {
 	struct slice	 node;		/* who says it; a valid id, as `dead` is */
 	struct slice	 dead;
 	uint64_t	 epoch;		/* at least 1, less than CLUSTER_MAX_EPOCH */
+	uint64_t	 since;		/* the first epoch of the same process; 0 = not said */
 	uint64_t	 seq;		/* at least 1 */
 	char		 name_text[CLUSTER_MAX_TYPE];
 	char		 node_text[CLUSTER_MAX_NODE];

@@ -59,6 +59,7 @@ cluster_other_beat(struct cluster *c, const struct cluster_message *m, struct sl
 		cluster_tell_behind(c, m->node);
 	if (news == MEMBERS_FULL || news == MEMBERS_STALE || news == MEMBERS_BEHIND)
 		return;
+	members_get(&c->members, m->node)->since = m->since;
 	if (news != MEMBERS_SAME)
 		cluster_tell_change(c, m->node, m->epoch, news == MEMBERS_UP ? CLUSTER_UP : CLUSTER_RENEWED);
 	if (c->user->on_beat != NULL)

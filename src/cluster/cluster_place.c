@@ -91,6 +91,8 @@ cluster_placed(struct cluster *c, uint64_t epoch)
 {
 	c->rival = (struct rival){ .boot = "" };
 	c->epoch = c->last_epoch = epoch;
+	if (c->since == 0)
+		c->since = epoch;
 	cluster_count_well(c);
 	c->user->on_place(c->arg, epoch);
 	cluster_beat(c);

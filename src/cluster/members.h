@@ -24,6 +24,7 @@ struct member {
 	enum member_state state;
 	bool		 unsure;	/* a claim of ours was lost with the connection: it may have been executed */
 	uint64_t	 epoch;		/* 0 = not known */
+	uint64_t	 since;		/* its first one, as it says; 0 = not known */
 	uint64_t	 seq;		/* of its last beat; 0 = none since the bus is up */
 	unsigned	 stale;		/* beats of an older epoch in a row */
 	uint64_t	 heard;		/* ms */

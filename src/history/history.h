@@ -63,14 +63,14 @@ void feed_forget(struct feed *, const struct subscriber *);
 typedef void history_page_fn(void *arg, const struct history_page *);
 
 /*
- * For a joiner (`reader`, who may be nobody: page->mark is his): reads all that follows `last_seen` (a UUID; p == NULL: none), at most `limit`, or the newest `newest`
- * where there is none or it is not known; and keeps what arrives meanwhile. In `fn`, or right behind it, the joiner
+ * For a joiner (`reader`, who may be nobody: page->mark is his): reads all that follows `last_seen` (a UUID; p == NULL: none),
+ * at most `limit`, or the newest `newest` where there is none or it is not known; and keeps what arrives meanwhile. In `fn`, or right behind it, the joiner
  * either subscribes and catchup_finish() gives it what was kept, or catchup_cancel() ends it. A page with `more`
  * after a last_seen leaves a gap that the joiner is to read by further pages: what arrives from now on is live. The
  * feed stays open meanwhile by itself. Never NULL.
  */
-struct catchup *history_catch_up(struct feed *, struct slice last_seen, unsigned limit, unsigned newest, struct slice reader, history_page_fn *,
-    void *arg);
+struct catchup *history_catch_up(struct feed *, struct slice last_seen, unsigned limit, unsigned newest, struct slice reader,
+    history_page_fn *, void *arg);
 void catchup_finish(struct catchup *, struct subscriber *);
 /* Before or after fn was told; it is not told then. NULL is fine. */
 void catchup_cancel(struct catchup *);
@@ -82,9 +82,12 @@ void catchup_cancel(struct catchup *);
 int history_page(struct history *, struct slice topic, const struct history_limits *, bool forward, struct slice id, unsigned limit,
     history_page_fn *, void *arg);
 
-/* As <roost/channel.h> says of marks. 0, or -errno and fn is not told, which otherwise it is once, unless history_free() comes first. */
-int history_mark(struct history *, struct slice topic, const struct history_limits *, struct slice user, struct slice id, store_marked_fn *,
-    void *arg);
+/*
+ * As <roost/channel.h> says of marks. 0, or -errno and fn is not told, which otherwise it is once, unless history_free() comes
+ * first.
+ */
+int history_mark(struct history *, struct slice topic, const struct history_limits *, struct slice user, struct slice id,
+    store_marked_fn *, void *arg);
 
 /*
  * Transactions: see channel_transact(). Keeps the feed open by itself. `decide` is told the newest message (NULL = none) and

@@ -427,7 +427,8 @@ userlist_set(struct userlist_view *view, struct slice name, bool listed, store_l
 /* ---- life ---- */
 
 struct userlists *
-userlists_new(struct loop *loop, struct store *store, void (*say)(void *arg, struct slice user, struct slice list), void *arg)
+userlists_new(struct loop *loop, struct store *store, void (*say)(void *arg, struct slice user, struct slice list),
+    void *arg)
 {
 	struct userlists *all = xmalloc(sizeof(*all));
 

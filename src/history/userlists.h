@@ -16,7 +16,10 @@ struct userlist_view {
 	struct userlist	*list;		/* NULL = closed */
 	struct list	 in_list;
 	bool		 told;		/* `opened` was */
-	/* Once, maybe before userlist_open() returns: 0 = it is known; -EHOSTUNREACH = it cannot be read now, and was closed. */
+	/*
+	 * Once, maybe before userlist_open() returns: 0 = it is known; -EHOSTUNREACH = it cannot be read now, and was
+	 * closed.
+	 */
 	void	       (*opened)(struct userlist_view *, int error);
 	/* It is another than it was; not before `opened`. */
 	void	       (*changed)(struct userlist_view *);
@@ -26,7 +29,8 @@ struct userlist_view {
  * Borrows the store. `say` tells the other nodes that a user's list is to be read again; NULL on a node alone. A read that
  * fails is tried again each second while somebody looks on. Never NULL.
  */
-struct userlists *userlists_new(struct loop *, struct store *, void (*say)(void *arg, struct slice user, struct slice list), void *arg);
+struct userlists *userlists_new(struct loop *, struct store *,
+    void (*say)(void *arg, struct slice user, struct slice list), void *arg);
 /* When the store is gone. Views that are left are closed; nobody is told anything. NULL in, NULL out. */
 struct userlists *userlists_free(struct userlists *);
 

@@ -311,7 +311,9 @@ peers_self(void *arg, uint64_t *epoch)
 {
 	const struct backplane *b = arg;
 
-	*epoch = b->cluster != NULL ? cluster_epoch(b->cluster) : 1;
+	*epoch = 1;
+	if (b->cluster != NULL)
+		*epoch = cluster_epoch(b->cluster) != 0 ? cluster_since(b->cluster) : 0;
 	return slice_str(b->node);
 }
 
@@ -321,7 +323,7 @@ peers_is_up(void *arg, struct slice node, uint64_t epoch)
 	const struct backplane *b = arg;
 
 	if (b->cluster != NULL)
-		return cluster_is_up_under(b->cluster, node, epoch);
+		return cluster_is_up_since(b->cluster, node, epoch);
 	return epoch == 1 && slice_is(node, b->node);
 }
 

@@ -32,18 +32,31 @@ drain_left(const struct drain *d, bool all)
 	return (all ? e->websockets->n_all : e->websockets->n) + e->longpolls->n;
 }
 
+/* Of which kind there are more left, by what there was of it. */
+static bool
+drain_is_polls_turn(const struct drain *d)
+{
+	const struct endpoint *e = d->endpoint;
+
+	return e->websockets->n == 0 || e->longpolls->n * (d->total - d->polls) > e->websockets->n * d->polls;
+}
+
 /* So many, of each kind its share. Returns how many went. */
-static unsigned
+static uint64_t
 drain_close(struct drain *d, uint64_t n)
 {
 	static const char why[] = "draining";
 	struct endpoint	 *e = d->endpoint;
-	unsigned	  left = drain_left(d, false), share = 0;
+	uint64_t	  closed = 0;
 
-	if (left > 0)
-		share = (unsigned)(n * e->longpolls->n / left);
-	share = longpolls_close_some(e->longpolls, share, WS_RESTART, why);
-	return share + websockets_close_some(e->websockets, (unsigned)n - share, WS_RESTART, why);
+	while (closed < n && drain_left(d, false) > 0) {
+		if (drain_is_polls_turn(d))
+			longpolls_close_some(e->longpolls, 1, WS_RESTART, why);
+		else
+			websockets_close_some(e->websockets, 1, WS_RESTART, why);
+		closed++;
+	}
+	return closed;
 }
 
 static void
@@ -52,6 +65,7 @@ drain_evict(struct drain *d, uint64_t now)
 	if (d->evicting == 0) {
 		d->evicting = now;
 		d->total = drain_left(d, false);
+		d->polls = d->endpoint->longpolls->n;
 		endpoint_close_doors(d->endpoint, false);
 		/* Whoever polls here for another node's session may as well do so elsewhere. */
 		d->endpoint->http.closing = true;

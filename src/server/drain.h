@@ -19,6 +19,7 @@ struct drain {
 	uint64_t	     began;	/* ms */
 	uint64_t	     evicting;	/* ms: since when clients are closed; 0 = not yet */
 	uint64_t	     total;	/* clients there were then */
+	uint64_t	     polls;	/* of them, long polls */
 	uint64_t	     closed;
 };
 

@@ -394,7 +394,7 @@ static void
 node_add_classes(void)
 {
 	static const struct channel_class *const classes[] = {
-		&chat_class, &comments_class, &devices_class, &presence_class, &pusher_class, &room_class,
+		&chat_class, &comments_class, &devices_class, &presence_class, &pusher_class, &room_class, &signaling_class,
 	};
 	const char *why;
 

@@ -194,6 +194,7 @@ static const struct route_options built_in[] = {
 	  .rate_reason = "rate_limit_exceeded" },
 	{ .pattern = "presence:room:{room_id}", .class = "presence" },
 	{ .pattern = "presence:{user_id}", .class = "devices" },
+	{ .pattern = "signaling:call:{call_id}", .class = "signaling" },
 	{ .pattern = "room:*", .class = "room" },
 };
 

@@ -56,8 +56,11 @@ struct channel_ref {
 struct asked {
 	struct list	    in_env;
 	struct channel_ref *ref;
-	void		  (*loaded)(struct channel *, struct channel_ref *, const struct history_page *);	/* of a page */
-	void		  (*marked)(struct channel *, struct channel_ref *, int error, struct slice id);	/* of a mark */
+	/* Of a page; of a mark. */
+	void		  (*loaded)(struct channel *, struct channel_ref *, const struct history_page *);
+	void		  (*marked)(struct channel *, struct channel_ref *, int error, struct slice id);
+	bool		    forward;	/* of a page, which holds so many at most */
+	unsigned	    limit;
 	size_t		    n;
 	char		    text[];	/* n bytes: a post's response, a mark's id */
 };

@@ -152,15 +152,34 @@ channel_post(struct channel *ch, struct slice event, struct slice payload, struc
 	return 0;
 }
 
+/* What of a page the client is to see; *wanted holds it. */
+static struct history_page
+channel_wanted(const struct channel *ch, const struct history_page *page, struct buf *wanted)
+{
+	bool		  (*wants)(const struct channel *, const struct history_message *) = ch->route->class->wants;
+	struct history_page out = *page;
+
+	if (wants == NULL)
+		return out;
+	for (unsigned i = 0; i < page->n; i++)
+		if (wants(ch, &page->messages[i]))
+			buf_add(wanted, &page->messages[i], sizeof(page->messages[i]));
+	out.messages = (const void *)wanted->p;
+	out.n = (unsigned)(wanted->n / sizeof(*out.messages));
+	return out;
+}
+
 /* Joining. */
 
 static void
 channel_caught_up(void *arg, const struct history_page *page)
 {
-	struct channel *ch = arg;
+	struct channel	   *ch = arg;
+	autobuf struct buf  wanted = { 0 };
+	struct history_page shown = channel_wanted(ch, page, &wanted);
 
 	ch->depth++;
-	ch->history->caught_up(ch, page);
+	ch->history->caught_up(ch, &shown);
 	ch->depth--;
 	/* A join that is not decided now would be given the page, but not what follows it. */
 	channel_settle(ch, ch->phase == CHANNEL_JOINING ? -EPROTO : 0);
@@ -193,23 +212,57 @@ channel_history_entered(struct channel *ch)
 
 /* Pages. */
 
+static void page_loaded(void *arg, const struct history_page *);
+
 static void
-page_loaded(void *arg, const struct history_page *page)
+page_ask(struct asked *a, struct slice id, unsigned limit)
 {
-	struct asked	   *a = arg;
+	struct channel *ch = a->ref->channel;
+	int		r;
+
+	r = history_page(history_of(ch), channel_topic(ch), &ch->history->limits, a->forward, id,
+	    limit < STORE_MAX_PAGE ? limit : STORE_MAX_PAGE, page_loaded, a);
+	if (r < 0)
+		page_loaded(a, &(struct history_page){ .error = r });
+}
+
+static void
+page_tell(struct asked *a, struct channel *ch, struct history_page *page)
+{
 	struct channel_ref *ref = a->ref;
-	struct channel	   *ch = ref->channel;
 	void		  (*loaded)(struct channel *, struct channel_ref *, const struct history_page *) = a->loaded;
 
-	asked_free(a);
-	if (ch == NULL || ch->phase != CHANNEL_JOINED) {
-		channel_ref_reply(ref, false, channel_empty());
-		return;
+	if (page->n > a->limit) {
+		page->messages += a->forward ? 0 : page->n - a->limit;
+		page->n = a->limit;
+		page->more = true;
 	}
+	asked_free(a);
 	ch->depth++;
 	loaded(ch, ref, page);
 	ch->depth--;
 	channel_settle(ch, 0);
+}
+
+/* An empty page would give the client nothing to go on from: so it is read on until it has something to see. */
+static void
+page_loaded(void *arg, const struct history_page *page)
+{
+	struct asked	   *a = arg;
+	struct channel	   *ch = a->ref->channel;
+	autobuf struct buf  wanted = { 0 };
+	struct history_page shown;
+
+	if (ch == NULL || ch->phase != CHANNEL_JOINED) {
+		channel_ref_reply(a->ref, false, channel_empty());
+		asked_free(a);
+		return;
+	}
+	shown = channel_wanted(ch, page, &wanted);
+	if (shown.n == 0 && page->n > 0 && page->more)
+		page_ask(a, page->messages[a->forward ? page->n - 1 : 0].id, STORE_MAX_PAGE);
+	else
+		page_tell(a, ch, &shown);
 }
 
 int
@@ -218,7 +271,6 @@ channel_load(struct channel *ch, bool forward, struct slice id, unsigned limit,
 {
 	struct channel_ref *ref;
 	struct asked	   *a;
-	int		    r;
 
 	if (ch->phase != CHANNEL_JOINED || ch->history == NULL || limit == 0)
 		return -EINVAL;
@@ -227,10 +279,9 @@ channel_load(struct channel *ch, bool forward, struct slice id, unsigned limit,
 		return -EINVAL;
 	a = asked_new(ch, ref, SLICE(""));
 	a->loaded = fn;
-	r = history_page(history_of(ch), channel_topic(ch), &ch->history->limits, forward, id,
-	    limit < STORE_MAX_PAGE ? limit : STORE_MAX_PAGE, page_loaded, a);
-	if (r < 0)
-		page_loaded(a, &(struct history_page){ .error = r });
+	a->forward = forward;
+	a->limit = limit;
+	page_ask(a, id, limit);
 	return 0;
 }
 

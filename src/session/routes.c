@@ -10,6 +10,8 @@
 #include "session/classes.h"
 #include "session/guard.h"
 
+#define MAX_DURATION	(UINT64_C(1) << 50)	/* ms: no sum with a clock overflows */
+
 /* Does the pattern name that capture again, from `p` on? */
 static bool
 pattern_repeats(const char *p, struct slice name)
@@ -282,5 +284,5 @@ channel_route_duration(const struct channel_route *r, const char *name, uint64_t
 {
 	const char *text = channel_route_option(r, name);
 
-	return text != NULL && units_duration(text, ms) == 0 ? 0 : -1;
+	return text != NULL && units_duration(text, ms) == 0 && *ms <= MAX_DURATION ? 0 : -1;
 }

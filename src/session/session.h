@@ -19,7 +19,7 @@ struct userlists;
 
 /* The nodes, ours too, for what must end with the node that holds it. */
 struct session_peers {
-	/* Our name, borrowed, and epoch: 0 = no place now. */
+	/* Our name, borrowed, and the epoch under which we began: 0 = no place now. */
 	struct slice (*self)(void *arg, uint64_t *epoch);
 	bool	     (*is_up)(void *arg, struct slice node, uint64_t epoch);
 };

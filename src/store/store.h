@@ -109,7 +109,8 @@ struct store_ops {
 	int	(*read)(struct store *, const struct store_read *, store_page_fn *, void *arg);
 	int	(*mark)(struct store *, const struct store_mark *, store_marked_fn *, void *arg);
 	int	(*list)(struct store *, struct slice user, struct slice list, store_list_fn *, void *arg);
-	int	(*enlist)(struct store *, struct slice user, struct slice list, struct slice name, bool listed, store_listed_fn *, void *arg);
+	int	(*enlist)(struct store *, struct slice user, struct slice list, struct slice name, bool listed, store_listed_fn *,
+		    void *arg);
 	void	(*free)(struct store *);
 };
 
@@ -126,8 +127,9 @@ struct store {
  */
 struct store *store_memory_new(struct loop *, size_t bytes, int64_t (*wall)(void));
 /*
- * Streams PREFIXhistory:{TOPIC}, marks in hashes PREFIXread:{TOPIC}, lists in sets PREFIXlist:{USER}:LIST. What is appended is published on PREFIXt:{TOPIC} by the same script, whose message
- * the broker hands to history: on_fresh is not called. Adds its scripts to redis, which is borrowed. Never NULL.
+ * Streams PREFIXhistory:{TOPIC}, marks in hashes PREFIXread:{TOPIC}, lists in sets PREFIXlist:{USER}:LIST. What is appended
+ * is published on PREFIXt:{TOPIC} by the same script, whose message the broker hands to history: on_fresh is not called. Adds
+ * its scripts to redis, which is borrowed. Never NULL.
  */
 struct store *store_redis_new(struct redis *, const char *prefix, const char *node);
 

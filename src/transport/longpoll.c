@@ -432,16 +432,22 @@ longpolls_find(const struct longpolls *set, const struct longpoll_token *token)
 	return lp;
 }
 
+/* It has its place before an earlier one is told: requests behind that one may come, and be taken, from inside its answer. */
 void
 longpoll_poll(struct longpoll *lp, struct longpoll_request *r)
 {
-	longpoll_answer_poll(lp, LONGPOLL_NOTHING);
+	struct longpoll_request *earlier = lp->waiting;
+
 	r->session = lp;
 	r->since = lp->polled = longpoll_now(lp);
 	lp->waiting = r;
 	longpoll_wake_by(lp, r->since + lp->set->options.window_ms);
 	if (lp->out.n > 0)
 		outq_want_flush(&lp->out);
+	if (earlier == NULL)
+		return;
+	earlier->session = NULL;
+	earlier->answer(earlier, LONGPOLL_NOTHING, SLICE(""));
 }
 
 void

@@ -314,6 +314,13 @@ hear_reply(unsigned *live, unsigned join_ref, unsigned ref, bool ok)
 	}
 }
 
+/* "system" comes where history has lost what was not read yet. */
+static bool
+is_broadcast(struct slice event)
+{
+	return slice_is(event, "said") || slice_is(event, "presence_diff") || slice_is(event, "system");
+}
+
 static void
 hear(struct client *c, const struct inbound *in)
 {
@@ -326,7 +333,7 @@ hear(struct client *c, const struct inbound *in)
 	}
 	must(*live != 0);
 	must(ref == 0 || close || error);
-	must(join_ref == *live || (join_ref == 0 && (slice_is(in->event, "said") || slice_is(in->event, "presence_diff"))));
+	must(join_ref == *live || (join_ref == 0 && is_broadcast(in->event)));
 	if (close || error) {
 		must(ref == *live);
 		*live = 0;

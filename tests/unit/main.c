@@ -18,6 +18,7 @@
 	X(batch) \
 	X(broker_redis) \
 	X(buf) \
+	X(call) \
 	X(catchup) \
 	X(census) \
 	X(channel) \
@@ -86,6 +87,7 @@
 	X(room) \
 	X(routes) \
 	X(session) \
+	X(signaling) \
 	X(stats) \
 	X(store) \
 	X(stream) \

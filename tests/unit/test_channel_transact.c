@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "wire/json.h"
+
 Suite *channel_transact_suite(void);
 
 #define ANSWER(ref, payload)	REPLY("\"1\"", "\"" ref "\"", "room:a", payload)
@@ -64,6 +66,28 @@ static bool
 decides_nameless(struct channel *ch, void *arg, struct history_change *change)
 {
 	buf_add_str(&change->payload, "{}");
+	return true;
+}
+
+/* What could be stored, and never be read. */
+static bool
+decides_too_deep(struct channel *ch, void *arg, struct history_change *change)
+{
+	buf_add_str(&change->event, "counted");
+	buf_add_str(&change->payload, "{\"n\":");
+	for (unsigned i = 0; i < JSON_MAX_DEPTH; i++)
+		buf_add_char(&change->payload, '[');
+	for (unsigned i = 0; i < JSON_MAX_DEPTH; i++)
+		buf_add_char(&change->payload, ']');
+	buf_add_char(&change->payload, '}');
+	return true;
+}
+
+static bool
+decides_no_json(struct channel *ch, void *arg, struct history_change *change)
+{
+	buf_add_str(&change->event, "counted");
+	buf_add_str(&change->payload, "{n}");
 	return true;
 }
 
@@ -208,7 +232,7 @@ END_TEST
 
 static const struct {
 	bool (*decide)(struct channel *, void *, struct history_change *);
-} nonsense[] = { { decides_nonsense }, { decides_nameless } };
+} nonsense[] = { { decides_nonsense }, { decides_nameless }, { decides_too_deep }, { decides_no_json } };
 
 START_TEST(nonsense_is_not_posted)
 {

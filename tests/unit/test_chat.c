@@ -274,6 +274,31 @@ START_TEST(the_greeting_comes_first)
 }
 END_TEST
 
+/* Also where the last one who was blocked is heard again while the page is read. */
+START_TEST(the_greeting_comes_first_whatever_is_blocked)
+{
+	struct client *a, *b, *tab;
+	char	       text[1024];
+
+	serve(NULL, 0);
+	a = client_in("u1");
+	tab = client_in("u2");
+	asks_quietly(tab, "block_user", "{\"user_id\":\"u3\"}");
+	b = client_new(&codec_phoenix_v2, "u2", 0);
+	client_says(b, JOIN("{}"));
+	for (int i = 0; i < 6; i++) {
+		if (i == _i / 6)
+			client_says(tab, PUSH("2", "unblock_user", "{\"user_id\":\"u3\"}"));
+		if (i == _i % 6)
+			client_says(a, PUSH("2", "message", "{\"content\":\"meanwhile\"}"));
+		pass(1);
+	}
+	settle();
+	client_heard(b, text, sizeof(text));
+	ck_assert_ptr_nonnull(strstr(client_heard(b, text, sizeof(text)), "messages_history"));
+}
+END_TEST
+
 /* A page's text is bounded, from the right side. */
 START_TEST(large_messages_come_in_small_pages)
 {
@@ -999,6 +1024,84 @@ START_TEST(what_the_blocked_said_is_not_shown)
 }
 END_TEST
 
+static void
+loads(struct client *c, const char *side, const char *id, unsigned limit, const char *answer)
+{
+	autofree char *payload = xasprintf("{\"%s\":\"%s\",\"limit\":%u}", side, id, limit);
+
+	client_forgets(c);
+	asks(c, "load_history", payload, answer);
+}
+
+/* So many of the blocked lie between that a page of the limit, and the next one, holds nobody else. */
+START_TEST(pages_go_on_behind_the_blocked)
+{
+	struct client *a, *b;
+	char	       second[ID_LEN + 1], third[ID_LEN + 1], noise[ID_LEN + 1];
+
+	serve(NULL, 0);
+	a = client_in("u1");
+	b = client_in("u2");
+	asks_quietly(a, "block_user", "{\"user_id\":\"u2\"}");
+	says(a, "first");
+	says_for_id(a, "second", second);
+	for (unsigned i = 0; i < 600; i++) {
+		says(b, "noise");
+		client_forgets(b);
+	}
+	says_for_id(a, "third", third);
+	says(a, "fourth");
+	says_for_id(b, "noise", noise);
+	/* No more than are asked for, and none is left out, from either side. */
+	loads(a, "before", third, 1, R("{\"messages\":[" MESSAGE("second", "u1") "],\"has_more\":true}"));
+	loads(a, "before", third, 5,
+	    R("{\"messages\":[" MESSAGE("first", "u1") "," MESSAGE("second", "u1") "],\"has_more\":false}"));
+	loads(a, "after", second, 1, R("{\"messages\":[" MESSAGE("third", "u1") "],\"has_more\":true}"));
+	loads(a, "after", second, 2,
+	    R("{\"messages\":[" MESSAGE("third", "u1") "," MESSAGE("fourth", "u1") "],\"has_more\":false}"));
+	/* What is there is told, be it less. */
+	loads(a, "before", noise, 100,
+	    R("{\"messages\":[" MESSAGE("third", "u1") "," MESSAGE("fourth", "u1") "],\"has_more\":true}"));
+	loads(a, "after", noise, 100, R("{\"messages\":[],\"has_more\":false}"));
+}
+END_TEST
+
+/* Who leaves meanwhile is told nothing. */
+START_TEST(pages_go_on_for_nobody)
+{
+	struct client *a, *b;
+
+	serve(NULL, 0);
+	a = client_in("u1");
+	b = client_in("u2");
+	asks_quietly(a, "block_user", "{\"user_id\":\"u2\"}");
+	for (unsigned i = 0; i < 3; i++)
+		says(b, "noise");
+	client_says(a, PUSH("7", "load_history", "{\"limit\":1}"));
+	for (int i = 0; i < _i; i++)
+		pass(1);
+	client_gone(a);
+	settle();
+}
+END_TEST
+
+START_TEST(pages_go_on_while_the_store_is_there)
+{
+	struct client *a, *b;
+
+	serve(NULL, 0);
+	a = client_in("u1");
+	b = client_in("u2");
+	asks_quietly(a, "block_user", "{\"user_id\":\"u2\"}");
+	for (unsigned i = 0; i < 3; i++)
+		says(b, "noise");
+	client_says(a, PUSH("7", "load_history", "{\"limit\":1}"));
+	bench_store_fails(-EHOSTUNREACH, _i == 0);
+	settle();
+	client_hears(a, ANSWER("7", REASON("unavailable")));
+}
+END_TEST
+
 /* In all tabs, in all rooms, at once. */
 START_TEST(blocks_are_the_users)
 {
@@ -1322,6 +1425,7 @@ add_conversation(TCase *t)
 	tcase_add_loop_test(t, who_saw_something_else_is_told_so, 0, N(unknown_ids));
 	tcase_add_test(t, each_room_has_its_own_messages);
 	tcase_add_loop_test(t, the_greeting_comes_first, 0, 6);
+	tcase_add_loop_test(t, the_greeting_comes_first_whatever_is_blocked, 0, 36);
 	tcase_add_loop_test(t, large_messages_come_in_small_pages, 0, 2);
 	tcase_add_loop_test(t, everyone_hears_a_message, 0, N(say_events));
 	tcase_add_test(t, both_stamps_are_the_same);
@@ -1364,6 +1468,9 @@ add_blocks(TCase *t)
 	tcase_add_test(t, who_is_blocked_is_not_heard);
 	tcase_add_test(t, who_is_blocked_is_not_deaf);
 	tcase_add_test(t, what_the_blocked_said_is_not_shown);
+	tcase_add_test(t, pages_go_on_behind_the_blocked);
+	tcase_add_loop_test(t, pages_go_on_for_nobody, 0, 4);
+	tcase_add_loop_test(t, pages_go_on_while_the_store_is_there, 0, 2);
 	tcase_add_test(t, blocks_are_the_users);
 	tcase_add_test(t, blocks_hold_in_rooms_to_come);
 	tcase_add_test(t, a_user_blocks_at_most_a_thousand);

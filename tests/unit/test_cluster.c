@@ -377,13 +377,13 @@ has_left(void *arg)
 START_TEST(one_leaves)
 {
 	start_and_meet(2);
-	ck_assert(cluster_is_up_under(peers[0].cluster, SLICE("b"), peers[1].epoch));
+	ck_assert(cluster_is_up_since(peers[0].cluster, SLICE("b"), peers[1].epoch));
 	cluster_leave(peers[1].cluster, on_left, &peers[1]);
 	ck_assert(!peers[1].left);
 	until(has_left, &peers[1]);
 	ck_assert(!has_place("b"));
 	until_told(&peers[0], "down b", 1);
-	ck_assert(!cluster_is_up_under(peers[0].cluster, SLICE("b"), peers[1].epoch));
+	ck_assert(!cluster_is_up_since(peers[0].cluster, SLICE("b"), peers[1].epoch));
 	let_pass(3 * TIMEOUT_MS);
 	ck_assert_uint_eq(peers[0].n_events, 1);
 	ck_assert(!has_place("b"));
@@ -430,9 +430,9 @@ START_TEST(one_dies)
 	start_and_meet(4);
 	stop(&peers[3]);
 	from = loop->now;
-	ck_assert(cluster_is_up_under(peers[0].cluster, SLICE("d"), peers[3].epoch));
+	ck_assert(cluster_is_up_since(peers[0].cluster, SLICE("d"), peers[3].epoch));
 	until_told(&peers[0], "down d", 1);
-	ck_assert(!cluster_is_up_under(peers[0].cluster, SLICE("d"), peers[3].epoch));
+	ck_assert(!cluster_is_up_since(peers[0].cluster, SLICE("d"), peers[3].epoch));
 	ck_assert_uint_ge(loop->now - from, TIMEOUT_MS - BEAT_MS - WHEEL_TICK_MS);
 	check_death("d", 3);
 }
@@ -500,12 +500,12 @@ START_TEST(a_restart_under_the_same_id)
 	ck_assert_uint_gt(again->epoch, before);
 	ck_assert_uint_eq(count(again, "taken"), 0);
 	ck_assert_uint_eq(count(&peers[0], "renewed b") + count(&peers[0], "up b"), 1);
-	ck_assert(!cluster_is_up_under(peers[0].cluster, SLICE("b"), before));
-	ck_assert(cluster_is_up_under(peers[0].cluster, SLICE("b"), again->epoch));
-	ck_assert(cluster_is_up_under(again->cluster, SLICE("b"), again->epoch));
-	ck_assert(!cluster_is_up_under(again->cluster, SLICE("b"), before));
+	ck_assert(!cluster_is_up_since(peers[0].cluster, SLICE("b"), before));
+	ck_assert(cluster_is_up_since(peers[0].cluster, SLICE("b"), again->epoch));
+	ck_assert(cluster_is_up_since(again->cluster, SLICE("b"), again->epoch));
+	ck_assert(!cluster_is_up_since(again->cluster, SLICE("b"), before));
 	/* It is heard of soon. */
-	ck_assert(cluster_is_up_under(peers[0].cluster, SLICE("b"), again->epoch + 1));
+	ck_assert(cluster_is_up_since(peers[0].cluster, SLICE("b"), again->epoch + 1));
 }
 END_TEST
 
@@ -523,14 +523,13 @@ START_TEST(who_is_up_at_the_start)
 	with_redis_do("ZADD roost:nodes 1600000000000 ghost");
 	with_redis_do("HSET roost:node:ghost epoch 7 boot x");
 	a = start("a");
-	ck_assert(!cluster_is_up_under(a->cluster, SLICE("a"), 0));
-	ck_assert(cluster_is_up_under(a->cluster, SLICE("b"), 1));
+	ck_assert(!cluster_is_up_since(a->cluster, SLICE("a"), 0));
+	ck_assert(cluster_is_up_since(a->cluster, SLICE("b"), 1));
 	until(has_looked, a);
-	ck_assert(!cluster_is_up_under(a->cluster, SLICE("b"), 1));
-	ck_assert(cluster_is_up_under(a->cluster, SLICE("ghost"), 7));
-	ck_assert(!cluster_is_up_under(a->cluster, SLICE("ghost"), 6));
+	ck_assert(!cluster_is_up_since(a->cluster, SLICE("b"), 1));
+	ck_assert(cluster_is_up_since(a->cluster, SLICE("ghost"), 7));
 	until_told(a, "down ghost", 1);
-	ck_assert(!cluster_is_up_under(a->cluster, SLICE("ghost"), 7));
+	ck_assert(!cluster_is_up_since(a->cluster, SLICE("ghost"), 7));
 }
 END_TEST
 
@@ -638,6 +637,10 @@ START_TEST(flushed)
 		ck_assert_uint_gt(peers[i].epoch, before[i]);
 		ck_assert_uint_eq(peers[i].places, 2);
 		ck_assert_uint_eq(peers[i].n_events, 1);
+		/* It is the same process all the time. */
+		ck_assert_uint_eq(cluster_since(peers[i].cluster), before[i]);
+		ck_assert(cluster_is_up_since(peers[0].cluster, slice_str(cluster_node(peers[i].cluster)), before[i]));
+		ck_assert(!cluster_is_up_since(peers[0].cluster, slice_str(cluster_node(peers[i].cluster)), before[i] - 1));
 	}
 	ck_assert(has_place("a") && has_place("b"));
 }

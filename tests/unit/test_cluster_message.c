@@ -12,18 +12,19 @@ static const struct {
 	const char	 *text;
 	enum cluster_type type;
 	const char	 *node, *name, *dead;
-	uint64_t	  epoch, seq;
+	uint64_t	  epoch, seq, since;
 } good[] = {
 	{ "{\"v\":1,\"node\":\"a\",\"type\":\"beat\",\"epoch\":1763739030123,\"seq\":7,\"topics\":[[\"t\",3]]}",
-	    CLUSTER_BEAT, "a", "beat", "", 1763739030123, 7 },
+	    CLUSTER_BEAT, "a", "beat", "", 1763739030123, 7, 0 },
+	{ "{\"v\":1,\"node\":\"a\",\"type\":\"beat\",\"epoch\":9,\"since\":5,\"seq\":7}", CLUSTER_BEAT, "a", "beat", "", 9, 7, 5 },
 	{ "{ \"v\": 1, \"type\": \"leave\", \"node\": \"h-1.x:4000.2\", \"epoch\": 5 }",
-	    CLUSTER_LEAVE, "h-1.x:4000.2", "leave", "", 5, 0 },
+	    CLUSTER_LEAVE, "h-1.x:4000.2", "leave", "", 5, 0, 0 },
 	{ "{\"v\":1,\"node\":\"a\",\"type\":\"down\",\"dead\":\"b_@\",\"epoch\":4503599627370495}",
-	    CLUSTER_DEAD, "a", "down", "b_@", 4503599627370495, 0 },
+	    CLUSTER_DEAD, "a", "down", "b_@", 4503599627370495, 0, 0 },
 	{ "{\"v\":1,\"node\":\"a\",\"type\":\"kick\",\"epoch\":\"x\",\"seq\":-1}",
-	    CLUSTER_OTHER, "a", "kick", "", 0, 0 },
+	    CLUSTER_OTHER, "a", "kick", "", 0, 0, 0 },
 	{ "{\"v\":1,\"node\":\"\\u0061b\",\"type\":\"be\\u0061t\",\"epoch\":1,\"seq\":1}",
-	    CLUSTER_BEAT, "ab", "beat", "", 1, 1 },
+	    CLUSTER_BEAT, "ab", "beat", "", 1, 1, 0 },
 };
 
 START_TEST(is_taken)
@@ -37,6 +38,7 @@ START_TEST(is_taken)
 	ck_assert(slice_is(m.dead, good[_i].dead));
 	ck_assert_uint_eq(m.epoch, good[_i].epoch);
 	ck_assert_uint_eq(m.seq, good[_i].seq);
+	ck_assert_uint_eq(m.since, good[_i].since);
 }
 END_TEST
 
@@ -72,6 +74,9 @@ static const struct {
 	{ "{\"v\":1,\"node\":\"a\",\"type\":\"" A80 "\"}", -EBADMSG },
 	{ "{\"v\":1,\"node\":\"a\",\"type\":\"beat\",\"epoch\":1}", -EBADMSG },
 	{ "{\"v\":1,\"node\":\"a\",\"type\":\"beat\",\"seq\":1}", -EBADMSG },
+	{ "{\"v\":1,\"node\":\"a\",\"type\":\"beat\",\"epoch\":9,\"since\":10,\"seq\":1}", -EBADMSG },
+	{ "{\"v\":1,\"node\":\"a\",\"type\":\"beat\",\"epoch\":9,\"since\":0,\"seq\":1}", -EBADMSG },
+	{ "{\"v\":1,\"node\":\"a\",\"type\":\"beat\",\"epoch\":9,\"since\":\"5\",\"seq\":1}", -EBADMSG },
 	{ "{\"v\":1,\"node\":\"a\",\"type\":\"beat\",\"epoch\":0,\"seq\":1}", -EBADMSG },
 	{ "{\"v\":1,\"node\":\"a\",\"type\":\"beat\",\"epoch\":-1,\"seq\":1}", -EBADMSG },
 	{ "{\"v\":1,\"node\":\"a\",\"type\":\"beat\",\"epoch\":1.5,\"seq\":1}", -EBADMSG },

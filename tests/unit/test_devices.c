@@ -25,15 +25,17 @@ Suite *devices_suite(void);
 #define EVICTED(why, device) \
 	"[\"1\",null,\"" TOPIC "\",\"device_evicted\",{\"reason\":\"" why "\",\"device_id\":\"" device "\"}]"
 #define CLOSED			"[\"1\",\"1\",\"" TOPIC "\",\"phx_close\",{}]"
-#define HOLDER(id, node)	"\"*\":{\"id\":\"" id "\",\"node\":\"" node "\",\"epoch\":*,\"at\":*}"
+#define HOLDER(id, node)	"\"*\":{\"id\":\"" id "\",\"node\":\"" node "\",\"epoch\":*,\"at\":*,\"seen\":*}"
 /* As other nodes write it. */
-#define OTHER(channel, id, node, at) "\"" channel "\":{\"id\":\"" id "\",\"node\":\"" node "\",\"epoch\":7,\"at\":" at "}"
+#define OTHER(channel, id, node, at) OTHER_SEEN(channel, id, node, at, "9999999999999")
+#define OTHER_SEEN(channel, id, node, at, seen) \
+	"\"" channel "\":{\"id\":\"" id "\",\"node\":\"" node "\",\"epoch\":7,\"at\":" at ",\"seen\":" seen "}"
 #define STATE(holders)		"{\"devices\":{" holders "}}"
 #define RESYNC			"{\"status\":\"resync\",\"recovered\":false}"
 
 #define TURN_MS			10	/* the store tells what it was asked */
 #define LOOK_MS			200	/* who finds no place looks again */
-#define CHECK_MS		10000
+#define LATER_MS		10000
 #define SWEEP_MS		60000	/* of the store */
 #define DAY_MS			(24 * 3600 * 1000)
 
@@ -268,7 +270,7 @@ START_TEST(a_channel_joined_anew)
 	client_hears(a, IN);
 	pass(BENCH_WINDOW + 10);
 	client_forgets(a);
-	pass(CHECK_MS);
+	pass(LATER_MS);
 	settle();
 	client_hears_nothing(a);
 	if (_i == 0)
@@ -369,21 +371,24 @@ START_TEST(a_node_begun_anew_holds_nothing)
 }
 END_TEST
 
-/* The others counted us as down: our places are told anew. */
-START_TEST(a_node_that_was_cut_off_tells_its_places_anew)
+/* The others counted us as down, and we cannot take our place again before our node has. */
+START_TEST(a_node_that_was_cut_off_takes_its_places_again)
 {
 	struct client *a;
 
 	serve(NULL, 0);
 	a = client_in("phone");
-	ck_state("\"*\":{\"id\":\"phone\",\"node\":\"n1\",\"epoch\":1,\"at\":*}");
 	bench_epoch = 0;
-	pass(CHECK_MS);
+	bench_other_says(TOPIC, "devices", STATE(""));
 	settle();
-	bench_epoch = 5;
-	pass(CHECK_MS);
+	ck_state("");
+	pass(LATER_MS);
 	settle();
-	ck_state("\"*\":{\"id\":\"phone\",\"node\":\"n1\",\"epoch\":5,\"at\":*}");
+	ck_state("");
+	bench_epoch = 1;
+	pass(LATER_MS);
+	settle();
+	ck_state(HOLDER("phone", "n1"));
 	client_hears_nothing(a);
 }
 END_TEST
@@ -395,7 +400,6 @@ START_TEST(whose_place_was_given_away_has_to_go)
 
 	serve(NULL, 0);
 	a = client_in("phone");
-	bench_epoch = 5;
 	bench_other_says(TOPIC, "devices", STATE(OTHER("a", "tablet", "n2", "1")));
 	settle();
 	client_hears(a, EVICTED("device_limit_reached", "phone"));
@@ -546,10 +550,11 @@ END_TEST
 /* A state that somebody put there by hand. */
 static const char *const odd_states[] = {
 	"{}", "{\"devices\":7}", "{\"devices\":[]}", "{\"devices\":{\"x\":7,\"y\":{},\"z\":{\"id\":7,\"node\":\"n2\"}}}",
-	"{\"devices\":{\"x\":{\"id\":\"\\u0000\",\"node\":\"n2\",\"epoch\":7}}}",
-	"{\"devices\":{\"\\ud800\":{\"id\":\"x\",\"node\":\"n2\",\"epoch\":7}}}",
-	"{\"devices\":{\"x\":{\"id\":\"x\",\"node\":\"n1\",\"epoch\":99999999999999999999}}}",
-	"{\"devices\":{\"x\":{\"id\":\"x\",\"node\":\"n1\",\"epoch\":-1,\"at\":\"now\"}}}",
+	"{\"devices\":{\"x\":{\"id\":\"\\u0000\",\"node\":\"n2\",\"epoch\":7,\"seen\":9999999999999}}}",
+	"{\"devices\":{\"\\ud800\":{\"id\":\"x\",\"node\":\"n2\",\"epoch\":7,\"seen\":9999999999999}}}",
+	"{\"devices\":{\"x\":{\"id\":\"x\",\"node\":\"n1\",\"epoch\":99999999999999999999,\"seen\":9999999999999}}}",
+	"{\"devices\":{\"x\":{\"id\":\"x\",\"node\":\"n1\",\"epoch\":-1,\"at\":\"now\",\"seen\":9999999999999}}}",
+	"{\"devices\":{\"x\":{\"id\":\"x\",\"node\":\"n2\",\"epoch\":7,\"seen\":99999999999999999999}}}",
 };
 
 START_TEST(odd_states_hold_no_place)
@@ -561,8 +566,8 @@ START_TEST(odd_states_hold_no_place)
 }
 END_TEST
 
-/* The first says it once a day: it would be forgotten else. */
-START_TEST(a_days_old_state_is_told_anew)
+/* Each says once a day that it is there. */
+START_TEST(places_are_renewed)
 {
 	struct client *a, *b;
 	unsigned       before;
@@ -572,21 +577,30 @@ START_TEST(a_days_old_state_is_told_anew)
 	b = client_in("tablet");
 	state();
 	before = changes;
-	for (unsigned i = 0; i < 2; i++) {
-		for (unsigned ms = 0; ms < DAY_MS - 1000; ms += CHECK_MS) {
-			pass(CHECK_MS);
-			settle();
+	pass(DAY_MS - 2000);
+	state();
+	ck_assert_uint_eq(changes, before);
+	for (unsigned i = 0; i < 3; i++) {
+		for (unsigned k = 0; k < 30; k++) {
+			pass(100);
+			state();
 		}
-		for (unsigned k = 0; k < 4; k++) {
-			pass(CHECK_MS);
-			settle();
-		}
-		state();
-		ck_assert_uint_eq(changes, before + i + 1);
+		ck_assert_uint_eq(changes, before + 2 * (i + 1));
+		pass(DAY_MS - 3000);
 	}
 	ck_state(HOLDER("phone", "n1") "," HOLDER("tablet", "n1"));
 	client_forgets(a);
 	client_hears_nothing(b);
+}
+END_TEST
+
+/* Its leave was lost with a Redis. */
+START_TEST(who_was_not_seen_for_days_has_no_place)
+{
+	serve(NULL, 0);
+	bench_other_says(TOPIC, "devices", STATE(OTHER_SEEN("a", "tablet", "n2", "1", "1600000000000")));
+	client_in("phone");
+	ck_state(HOLDER("phone", "n1"));
 }
 END_TEST
 
@@ -776,7 +790,7 @@ devices_suite(void)
 	tcase_add_test(t, the_oldest_of_several);
 	tcase_add_test(t, a_dead_nodes_devices_free_their_places);
 	tcase_add_test(t, a_node_begun_anew_holds_nothing);
-	tcase_add_test(t, a_node_that_was_cut_off_tells_its_places_anew);
+	tcase_add_test(t, a_node_that_was_cut_off_takes_its_places_again);
 	tcase_add_test(t, whose_place_was_given_away_has_to_go);
 	tcase_add_test(t, the_same_device_on_another_node);
 	tcase_add_test(t, a_node_without_a_place_lets_nobody_in);
@@ -787,7 +801,8 @@ devices_suite(void)
 	tcase_add_test(t, after_redis_lost_its_data_others_may_have_been_faster);
 	tcase_add_test(t, what_was_not_stored_decides_nothing);
 	tcase_add_loop_test(t, odd_states_hold_no_place, 0, sizeof(odd_states) / sizeof(odd_states[0]));
-	tcase_add_test(t, a_days_old_state_is_told_anew);
+	tcase_add_test(t, places_are_renewed);
+	tcase_add_test(t, who_was_not_seen_for_days_has_no_place);
 	tcase_add_test(t, what_is_empty_does_not_last);
 	tcase_add_loop_test(t, who_is_put_out_while_it_asks, 0, 5);
 	tcase_add_loop_test(t, who_is_put_out_while_it_joins, 0, 8);

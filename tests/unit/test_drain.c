@@ -122,6 +122,53 @@ clients_answer(void)
 	turn(0);
 }
 
+static void
+open_polls(unsigned n)
+{
+	static const struct addr from = { .family = AF_INET, .port = 9, .ip = { 9, 9, 9, 9 } };
+
+	for (unsigned i = 0; i < n; i++)
+		longpoll_open(&polls, &(struct longpoll_open){
+			.peer = &from, .codec = &codec_phoenix_v2, .who = identity_ref(endpoint.anonymous),
+		});
+}
+
+/* Long polls have no closing handshake: who is told is gone. */
+START_TEST(long_polls_go_in_their_share)
+{
+	open_clients(100);
+	open_polls(50);
+	drain_begin(&drain);
+	turn(2000 + SOON);
+	for (unsigned s = 1; s <= 9; s++) {
+		turn(1000);
+		clients_answer();
+		ck_assert_uint_ge(set.n, 100 - s * 10 - 6);
+		ck_assert_uint_le(set.n, 100 - s * 10 + 6);
+		ck_assert_uint_ge(polls.n, 50 - s * 5 - 4);
+		ck_assert_uint_le(polls.n, 50 - s * 5 + 4);
+		ck_assert(!bench.loop->stop);
+	}
+	turn(1000);
+	clients_answer();
+	turn(1000);
+	ck_assert_uint_eq(set.n + polls.n, 0);
+	ck_assert(bench.loop->stop);
+}
+END_TEST
+
+START_TEST(long_polls_alone_go_too)
+{
+	open_polls(3);
+	drain_begin(&drain);
+	turn(1900);
+	ck_assert_uint_eq(polls.n, 3);
+	turn(SOON + 300);
+	ck_assert_uint_eq(polls.n, 0);
+	ck_assert(bench.loop->stop);
+}
+END_TEST
+
 START_TEST(spread_over_the_time)
 {
 	open_clients(200);
@@ -245,6 +292,8 @@ drain_suite(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, spread_over_the_time);
+	tcase_add_test(tc, long_polls_go_in_their_share);
+	tcase_add_test(tc, long_polls_alone_go_too);
 	tcase_add_test(tc, few_need_not_wait);
 	tcase_add_test(tc, nobody_is_there);
 	tcase_add_test(tc, no_delay);

@@ -329,6 +329,17 @@ START_TEST(last_answer_closes)
 }
 END_TEST
 
+START_TEST(a_closing_server_answers_once)
+{
+	say(GET("/ok"));
+	expect(200, "\r\n\r\nok\n", true);
+	server.closing = true;
+	say(GET("/ok"));
+	expect(200, "\r\n\r\nok\n", false);
+	ck_assert_uint_eq(stats->http_errors_total, before.http_errors_total);
+}
+END_TEST
+
 START_TEST(linger_ends_by_time)
 {
 	say("x\n");
@@ -766,6 +777,7 @@ http_server_suite(void)
 	tcase_add_test(tc, nobody_awaits_an_answer);
 	tcase_add_test(tc, requests_are_answered_in_order);
 	LOOP(tc, last_answer_closes, errors);
+	tcase_add_test(tc, a_closing_server_answers_once);
 	tcase_add_test(tc, linger_ends_by_time);
 	tcase_add_test(tc, linger_ends_by_bytes);
 	tcase_add_test(tc, head_may_be_too_long);

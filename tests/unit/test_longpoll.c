@@ -660,6 +660,45 @@ START_TEST(the_next_poll_may_come_from_inside_the_answer)
 }
 END_TEST
 
+START_TEST(of_polls_that_come_from_inside_an_answer_the_last_one_waits)
+{
+	struct asker first = { .request = { .answer = on_answer_ask } }, second;
+
+	again_at = lp;
+	longpoll_poll(lp, &first.request);
+	polls(&second);
+	ck_assert_uint_eq(first.times, 1);
+	ck_assert_uint_eq(second.times, 1);
+	ck_assert_uint_eq(second.status, LONGPOLL_NOTHING);
+	ck_assert_uint_eq(again.times, 0);
+	posts(true, SLICE(BEAT("1")));
+	ck_assert_uint_eq(again.status, LONGPOLL_OK);
+	ck_assert_uint_eq(second.times, 1);
+}
+END_TEST
+
+static void
+on_answer_end(struct longpoll_request *r, enum longpoll_status status, struct slice messages)
+{
+	on_answer(r, status, messages);
+	longpoll_drop(again_at, 1000, "it shall");
+}
+
+START_TEST(the_session_may_end_from_inside_the_answer)
+{
+	struct asker first = { .request = { .answer = on_answer_end } }, second;
+
+	again_at = lp;
+	longpoll_poll(lp, &first.request);
+	polls(&second);
+	ck_assert_uint_eq(first.status, LONGPOLL_NOTHING);
+	ck_assert_uint_eq(second.times, 1);
+	ck_assert_uint_eq(second.status, LONGPOLL_ENDED);
+	turn(2 * WINDOW);
+	ck_assert_uint_eq(gone, 1);
+}
+END_TEST
+
 static TCase *
 poll_case(void)
 {
@@ -680,6 +719,7 @@ poll_case(void)
 	tcase_add_test(tc, a_poll_that_waits_takes_a_burst);
 	tcase_add_test(tc, one_answer_has_4096_messages);
 	tcase_add_test(tc, the_next_poll_may_come_from_inside_the_answer);
+	tcase_add_test(tc, of_polls_that_come_from_inside_an_answer_the_last_one_waits);
 	tcase_add_test(tc, raw_bytes_do_not_come_back);
 	return tc;
 }
@@ -696,6 +736,7 @@ end_case(void)
 	tcase_add_test(tc, whoever_waits_is_told_of_the_end);
 	tcase_add_test(tc, what_was_said_before_the_end_is_handed_over);
 	tcase_add_test(tc, the_longest_open_go_first);
+	tcase_add_test(tc, the_session_may_end_from_inside_the_answer);
 	return tc;
 }
 

@@ -236,6 +236,19 @@ START_TEST(bad_updates_are_refused)
 }
 END_TEST
 
+START_TEST(names_are_bounded)
+{
+	struct client *c = client_in("u1");
+
+	for (int n = 256; n <= 257; n++) {
+		autofree char *push = xasprintf(UPDATE("2", "{\"%0*d\":1}"), n, 7);
+
+		client_says(c, push);
+		client_hears(c, n == 256 ? ANSWER("2", OK) : ANSWER("2", INVALID("payload")));
+	}
+}
+END_TEST
+
 /* At once, or bit by bit. */
 START_TEST(metas_are_bounded)
 {
@@ -353,6 +366,7 @@ presence_class_suite(void)
 	tcase_add_loop_test(t, bad_typing_is_refused, 0, sizeof(bad_typing) / sizeof(bad_typing[0]));
 	tcase_add_loop_test(t, what_changes_nothing_is_not_told, 0, 2);
 	tcase_add_loop_test(t, bad_updates_are_refused, 0, sizeof(bad_updates) / sizeof(bad_updates[0]));
+	tcase_add_test(t, names_are_bounded);
 	tcase_add_test(t, metas_are_bounded);
 	tcase_add_test(t, many_fields_are_no_burden);
 	tcase_add_test(t, other_events_are_unknown);

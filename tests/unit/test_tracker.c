@@ -721,6 +721,21 @@ START_TEST(gaps_are_read)
 }
 END_TEST
 
+/* The first that a node had to tell was lost: its heartbeat tells that there is something. */
+START_TEST(heard_of_alone)
+{
+	look_on();
+	tracker_heard(tracker, SLICE("t"), SLICE("n"), 10, 1);
+	has_said("?t@n;");
+	tracker_heard(tracker, SLICE("t"), SLICE("n"), 10, 1);
+	has_said("");
+	reads("n", 10, 1, "a");
+	sees("a");
+	tracker_heard(tracker, SLICE("t"), SLICE("n"), 10, 1);
+	has_said("");
+}
+END_TEST
+
 START_TEST(no_hash)
 {
 	look_on();
@@ -1649,6 +1664,7 @@ cluster_case(void)
 	tcase_add_test(t, a_topic_lives_for_what_lingers);
 	tcase_add_test(t, deltas_in_order);
 	tcase_add_test(t, gaps_are_read);
+	tcase_add_test(t, heard_of_alone);
 	tcase_add_loop_test(t, no_hash, 0, 3);
 	tcase_add_loop_test(t, less_than_we_have, 0, 2);
 	tcase_add_test(t, nodes_come_and_go);

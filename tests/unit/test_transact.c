@@ -261,7 +261,8 @@ START_TEST(the_newest_is_old)
 	n_done = 2 * EACH - 1;
 	ck_assert(with_redis_turn_until(loop, all_done, NULL, WAIT_MS));
 	ck_assert_uint_eq(n_posted, 1);
-	ck_assert_int_eq(with_redis_int("EVAL %s 1 test:history:{t}", "local m = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1][2] "
+	ck_assert_int_eq(with_redis_int("EVAL %s 1 test:history:{t}",
+	    "local m = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1][2] "
 	    "for i = 1, #m, 2 do if m[i] == 'payload' then return m[i + 1] == '{\"n\":42}' and 1 or 0 end end"), 1);
 }
 END_TEST
