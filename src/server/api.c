@@ -29,7 +29,10 @@ static const struct api_path {
 	{ "channels/*/members", "Allow: GET, HEAD\r\n", .get = api_members },
 	{ "channels/*/messages", "Allow: POST\r\n", .post = api_post },
 	{ "channels/*/history", "Allow: GET, HEAD\r\n", .get = api_history },
+	{ "broadcast", "Allow: POST\r\n", .post = api_broadcast },
+	{ "stats", "Allow: GET, HEAD\r\n", .get = api_stats },
 	{ "users/*/connections", "Allow: DELETE\r\n", .delete = api_kick },
+	{ "connections/*", "Allow: DELETE\r\n", .delete = api_kick_connection },
 };
 
 /* Takes what stands before the next slash, which goes, too. */
@@ -172,9 +175,8 @@ api_on_head(struct api *api, const struct http_conn *conn, const struct http_req
 	return api_admit_body(api, req, how);
 }
 
-/* A topic's name, or a user's. */
-static bool
-is_name(struct slice name)
+bool
+api_is_name(struct slice name)
 {
 	for (size_t i = 0; i < name.n; i++)
 		if ((unsigned char)name.p[i] < ' ' || name.p[i] == 0x7f)
@@ -194,7 +196,7 @@ api_handle(struct api *api, struct http_conn *conn, const struct http_request *r
 		    SLICE(ERROR("UNAVAILABLE", "too many calls wait for an answer")));
 		return;
 	}
-	if (url_decode_segment(segment, &call->name) < 0 || (segment.n > 0 && !is_name(api_name(call))))
+	if (url_decode_segment(segment, &call->name) < 0 || (segment.n > 0 && !api_is_name(api_name(call))))
 		api_invalid(call, "the name in the path: expected 1 to 256 bytes of UTF-8 without control characters, "
 		    "percent-encoded");
 	else

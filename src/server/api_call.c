@@ -23,6 +23,7 @@ api_call_free(struct api_call *call)
 	buf_done(&call->data);
 	buf_done(&call->cursor);
 	buf_done(&call->type);
+	free(call->posts);
 	free(call);
 }
 

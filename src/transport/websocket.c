@@ -506,6 +506,20 @@ websockets_close_user(struct websockets *set, struct slice user, unsigned code, 
 	return closed;
 }
 
+bool
+websockets_close_id(struct websockets *set, struct slice id, unsigned code, const char *why)
+{
+	list_each(link, &set->open) {
+		struct session *s = &list_entry(link, struct websocket, in_set)->session;
+
+		if (!slice_is(id, s->id))
+			continue;
+		session_close(s, code, "%s", why);
+		return true;
+	}
+	return false;
+}
+
 void
 websocket_open(struct websockets *set, const struct websocket_open *o)
 {

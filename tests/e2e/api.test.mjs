@@ -54,6 +54,10 @@ const channel = (topic, rest = "") => `/api/channels/${encodeURIComponent(topic)
 const post = (port, topic, event, data, options) =>
 	fine(port, "POST", channel(topic, "/messages"), { body: { event, data }, ...options });
 
+/* What the class pusher adds to ROUTES, and the ids of the connections that are present in a topic of it. */
+const PUSHER = ["public", "private", "presence"].map((kind) => `route "${kind}-*" { class = "pusher" }\n`).join("");
+const connections = async (...args) => (await fine(...args)).members.map(({ clientId }) => clientId);
+
 /* A joined client of that user, and the events it hears: [event, payload]. */
 async function join(daemon, topic, { user = "u1", secret } = {}) {
 	const heard = [];
@@ -108,7 +112,7 @@ describe("who may call", { concurrency: false }, () => {
 describe("a node alone, with --dev", { concurrency: false }, () => {
 	let d;
 
-	before(async () => { d = await start({ dev: true, config: ROUTES, options: { "limits.max_message": 4096 } }); });
+	before(async () => { d = await start({ dev: true, config: ROUTES + PUSHER, options: { "limits.max_message": 4096 } }); });
 	after(() => d?.stop());
 
 	test("the public address answers, too", async () => {
@@ -137,8 +141,7 @@ describe("a node alone, with --dev", { concurrency: false }, () => {
 		await no(413, "TOO_LARGE", "POST", messages, { body: { event: "x", data: { a: "x".repeat(5000) } } });
 		for (const body of ["", "{", "{} {}", "{'event':1}", '{"event":NaN}'])
 			await no(400, "INVALID_JSON", "POST", messages, { body, headers: JSON_TYPE });
-		for (const body of [[], {}, { event: 1 }, { event: "" }, { event: "x".repeat(129) }, { event: "a\nb" },
-			{ event: "x", data: [] }, { event: "x", data: "text" }])
+		for (const body of [[], {}, { event: 1 }, { event: "" }, { event: "x".repeat(129) }, { event: "a\nb" }])
 			await no(422, "INVALID", "POST", messages, { body });
 		for (const event of ["phx_join", "phx_close", "presence_state", "presence_diff", "system", "token_expiring"])
 			await no(422, "INVALID", "POST", messages, { body: { event, data: {} } });
@@ -146,6 +149,15 @@ describe("a node alone, with --dev", { concurrency: false }, () => {
 			await no(422, "INVALID", "GET", `/api/channels/${name}/members`);
 		await no(404, "NOT_FOUND", "POST", channel("nowhere:1", "/messages"), { body: { event: "x", data: {} } });
 		await no(404, "NOT_FOUND", "GET", channel("room:a", "/history"));
+		await no(405, "METHOD_NOT_ALLOWED", "GET", "/api/broadcast");
+		await no(405, "METHOD_NOT_ALLOWED", "POST", "/api/stats");
+		await no(405, "METHOD_NOT_ALLOWED", "GET", "/api/connections/1-1");
+		for (const channels of [undefined, null, {}, [], "room:a", [1], [null], [""], ["a\nb"], ["x".repeat(257)], ["room:a", "room:a"],
+			Array.from({ length: 101 }, (_, i) => `room:${i}`)])
+			await no(422, "INVALID", "POST", "/api/broadcast", { body: { event: "x", channels } });
+		await no(422, "INVALID", "POST", "/api/broadcast", { body: { channels: ["room:a"] } });
+		await no(404, "NOT_FOUND", "POST", "/api/broadcast", { body: { event: "x", channels: ["room:a", "nowhere:1"] } });
+		await no(400, "INVALID_JSON", "POST", "/api/broadcast", { body: '{"channels":["room:a"', headers: JSON_TYPE });
 		await no(422, "INVALID", "GET", channel("room:kept:a", "/history?limit=101"));
 		await no(422, "INVALID", "GET", channel("room:kept:a", "/history?limit=0"));
 		await no(422, "INVALID", "GET", channel("room:kept:a", "/history?before=x"));
@@ -176,6 +188,70 @@ describe("a node alone, with --dev", { concurrency: false }, () => {
 		await waitFor(async () => (await ask(d.adminPort, "GET", channel("room:a/b é"))).status === 404, "nobody to be there");
 	});
 
+	test("data of any kind, which is wrapped where it is no object", async () => {
+		const a = await join(d, "room:any", { secret: DEV_SECRET });
+		const any = [[1, { a: [] }], "text", 1.5, true, null];
+
+		for (const data of any)
+			await post(d.adminPort, "room:any", "note", data);
+		await fine(d.adminPort, "POST", channel("room:any", "/messages"), { body: { event: "note" } });
+		await waitFor(() => a.heard("note").length === any.length + 1, "all of them");
+		assert.deepEqual(a.heard("note"), [...any.map((data) => ({ data })), {}]);
+		await a.cut();
+	});
+
+	test("one message to several topics", async () => {
+		const [a, b] = [await join(d, "room:b:1", { secret: DEV_SECRET }), await join(d, "room:kept:b2", { secret: DEV_SECRET })];
+		const channels = ["room:b:1", "room:kept:b2", "room:b:\u00e9", ...Array.from({ length: 97 }, (_, i) => `room:many:${i}`)];
+		const { delivered, failed } = await fine(d.adminPort, "POST", "/api/broadcast", { body: { channels, event: "note", data: { n: 1 } } });
+
+		assert.equal(failed, undefined);
+		assert.deepEqual(Object.keys(delivered), channels);
+		assert.deepEqual(channels.map((name) => delivered[name]), [1, 1, ...Array(98).fill(0)]);
+		await waitFor(() => a.heard("note").length === 1 && b.heard("note").length === 1, "both to hear it");
+		assert.deepEqual([a.heard("note")[0].n, b.heard("note")[0].n], [1, 1]);
+		assert.equal((await fine(d.adminPort, "GET", channel("room:kept:b2", "/history"))).messages.length, 1);
+		await Promise.all([a.cut(), b.cut()]);
+	});
+
+	test("a connection is disconnected, and no other one of its user", async () => {
+		const [a, b] = [await join(d, "presence-kick", { secret: DEV_SECRET }), await join(d, "presence-kick", { secret: DEV_SECRET })];
+		const ids = () => connections(d.adminPort, "GET", channel("presence-kick", "/members"));
+
+		await waitFor(async () => (await ids()).length === 2, "both to be there");
+		const [first] = await ids();
+		assert.match(first, /^[0-9a-f]{8}-[0-9a-f]+$/);
+		assert.deepEqual(await fine(d.adminPort, "DELETE", `/api/connections/${first}`), { disconnected: 1 });
+		await within(Promise.race([a.closed, b.closed]), "one to be closed");
+		assert.deepEqual([a.code, b.code].sort(), [1001, null]);
+		assert.deepEqual(await fine(d.adminPort, "DELETE", `/api/connections/${first}`), { disconnected: 0 });
+		for (const id of ["x", "u1", `${first}0`, first.slice(0, -1), "%20"])
+			assert.deepEqual(await fine(d.adminPort, "DELETE", `/api/connections/${id}`), { disconnected: 0 }, id);
+		await Promise.all([a.cut(), b.cut()]);
+	});
+
+	test("a long poll is disconnected by its id, too", async () => {
+		const at = (rest) => `${d.httpUrl}/socket/longpoll?vsn=2.0.0&token=${rest}`;
+		const { token } = await (await fetch(at(mint({ user_id: "lp" }, { key: DEV_SECRET })))).json();
+		const ids = () => connections(d.adminPort, "GET", channel("presence-poll", "/members"));
+
+		await fetch(at(encodeURIComponent(token)), { method: "POST", headers: { "Content-Type": "application/x-ndjson" },
+			body: '["1","1","presence-poll","phx_join",{}]' });
+		await waitFor(async () => (await ids()).length === 1, "it to be there");
+		assert.deepEqual(await fine(d.adminPort, "DELETE", `/api/connections/${(await ids())[0]}`), { disconnected: 1 });
+		await waitFor(async () => (await ids()).length === 0, "it to be gone");
+	});
+
+	test("the numbers", async () => {
+		const m = await join(d, "public-s", { secret: DEV_SECRET });
+
+		await Promise.all(["private-s", "presence-s", "presence-t", "room:s"].map((topic) => m.join(topic)));
+		await waitFor(async () => (await fine(d.adminPort, "GET", "/api/stats")).clients === 1, "the others to be gone");
+		assert.deepEqual(await fine(d.adminPort, "GET", "/api/stats"), { channels: 5, totalMembers: 5,
+			byType: { topic: 1, public: 1, private: 1, presence: 2 }, clients: 1, nodes: 1 });
+		await m.cut();
+	});
+
 	test("topics in pages, by prefix", async () => {
 		const names = Array.from({ length: 7 }, (_, i) => `room:page:${i}`);
 		const client = await join(d, "room:other", { secret: DEV_SECRET });
@@ -191,7 +267,7 @@ describe("a node alone, with --dev", { concurrency: false }, () => {
 			cursor = page.next;
 		}
 		assert.deepEqual(found, names.map((name) => ({ name, type: "topic", memberCount: 1, nodes: 1 })));
-		assert.deepEqual(await fine(d.adminPort, "GET", "/api/channels?type=presence"), { channels: [], next: null });
+		assert.deepEqual(await fine(d.adminPort, "GET", "/api/channels?type=private"), { channels: [], next: null });
 		await client.cut();
 	});
 
@@ -276,7 +352,7 @@ describe("three nodes", { skip: noRedis, concurrency: false }, () => {
 
 	before(async () => {
 		writeFileSync(file, KEY, { mode: 0o600 });
-		c = await Cluster.start({ options: { "admin.api_key_file": file, "redis.timeout": "1s" } });
+		c = await Cluster.start({ config: ROUTES + PUSHER, options: { "admin.api_key_file": file, "redis.timeout": "1s" } });
 	});
 	after(async () => {
 		await c?.end();
@@ -358,11 +434,49 @@ describe("three nodes", { skip: noRedis, concurrency: false }, () => {
 	});
 
 	test("a node that does not answer is counted", async () => {
+		const m = await join(c.node("n3"), "presence-silent");
+		const ids = () => connections(port("n1"), "GET", channel("presence-silent", "/members"), { key: KEY });
+
+		await waitFor(async () => (await ids()).length === 1, "n1 to see the connection");
+		const [id] = await ids();
 		c.pause("n2");
 		const { disconnected, silent } = await call("n1", "DELETE", "/api/users/nobody/connections");
+		const found = await call("n1", "DELETE", `/api/connections/${id}`);
+		const lost = await call("n1", "DELETE", `/api/connections/${id}`);
 		c.resume("n2");
 		assert.deepEqual([disconnected, silent], [0, 1]);
+		assert.deepEqual(found, { disconnected: 1 }, "nobody else could have had it");
+		assert.deepEqual(lost, { disconnected: 0, silent: 1 });
+		await within(m.closed, "it to be closed");
 		await c.met();
+	});
+
+	test("one message to several topics of all nodes", async () => {
+		const all = await everywhere("public-all");
+		const kept = await join(c.node("n2"), "room:kept:all");
+
+		await subscribed("room:kept:all", 1);
+		assert.deepEqual(await call("n1", "POST", "/api/broadcast",
+			{ body: { channels: ["public-all", "room:kept:all", "room:nobody"], event: "note", data: [1] } }),
+		{ delivered: { "public-all": 1, "room:kept:all": 0, "room:nobody": 0 } });
+		await waitFor(() => [...all, kept].every((m) => m.heard("note").length === 1), "everyone to hear it");
+		assert.deepEqual(all.map((m) => m.heard("note")[0]), all.map(() => ({ data: [1] })));
+		assert.deepEqual(kept.heard("note")[0].data, [1]);
+		await Promise.all([...all, kept].map((m) => m.cut()));
+	});
+
+	test("the numbers of all nodes, from any", async () => {
+		const all = await everywhere("public-stats");
+
+		await all[0].join("presence-stats");
+		await all[1].join("room:stats");
+		for (const id of ["n1", "n2", "n3"])
+			await waitFor(async () => {
+				const { channels, totalMembers, byType, clients, nodes } = await call(id, "GET", "/api/stats");
+				return channels === 3 && totalMembers === 5 && clients === 3 && nodes === 3 &&
+					byType.public === 1 && byType.private === 0 && byType.presence === 1 && byType.topic === 1;
+			}, `${id} to count them`, PATIENCE);
+		await Promise.all(all.map((m) => m.cut()));
 	});
 
 	test("Redis stands still, and is gone: 503, with nothing said to anybody", async () => {
@@ -383,6 +497,8 @@ describe("three nodes", { skip: noRedis, concurrency: false }, () => {
 			away("POST", channel("room:away", "/messages"), note), away("POST", channel("room:kept:away", "/messages"), note),
 			away("GET", "/api/nodes"), away("GET", "/api/channels"), away("GET", channel("room:kept:away", "/history")),
 			away("GET", channel("room:elsewhere", "/members")), away("DELETE", "/api/users/u1/connections"),
+			away("GET", "/api/stats"), away("DELETE", "/api/connections/1-1"),
+			away("POST", "/api/broadcast", { body: { channels: ["room:away", "room:kept:away"], event: "note" } }),
 		]);
 		const asked = Array.from({ length: 3 }, () => ask(port("n1"), "POST", channel("room:away", "/messages"), { key: KEY, ...note }));
 		await Promise.all(asked);
