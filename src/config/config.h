@@ -155,6 +155,7 @@ struct config {
 	uint64_t	 drain_delay_ms;	/* "drain.delay" 2s: so long listeners stay, answering 503 */
 	/* admin */
 	char		*admin_key_file;	/* "admin.api_key_file" */
+	char		*admin_claim;		/* "admin.claim": as behind "claim" of a guard's entry */
 	/* debug */
 	char		*echo_path;		/* "debug.echo_path": loopback listeners only */
 	/* dev */

@@ -318,6 +318,9 @@ const struct config_option config_options[] = {
 	{ .name = "admin.api_key_file", .type = CONFIG_STRING, AT(admin_key_file), .value = "",
 	  .reload = true,
 	  .help = "file with the key of the HTTP API" },
+	{ .name = "admin.claim", .type = CONFIG_STRING, AT(admin_claim), .value = "",
+	  .reload = true,
+	  .help = "claim of tokens that are as good as this key: role = admin" },
 
 	{ .name = "debug.echo_path", .type = CONFIG_STRING, AT(echo_path), .value = "",
 	  .check = check_path, .reload = true,

@@ -92,9 +92,9 @@ api_takes(struct slice path)
 	return slice_is(path, "/api") || slice_starts(path, SLICE("/api/"));
 }
 
-/* The key in "Authorization: Bearer KEY", empty if there is none. */
+/* The key, or token, in "Authorization: Bearer KEY", empty if there is none. */
 static struct slice
-presented_key(const struct http_request *req)
+presented(const struct http_request *req)
 {
 	static const struct slice scheme = SLICE("bearer ");
 	bool			  twice;
@@ -127,16 +127,34 @@ refuse(struct http_refusal *how, int status, const char *extra, const char *body
 	return status;
 }
 
+/* Is it a token that is good now, with the claim of an admin? */
+static bool
+is_admin(const struct api *api, struct slice token)
+{
+	struct identity *who;
+	const char	*why;
+	bool		 yes;
+
+	if (api->options.guard == NULL || token.n == 0 || api->env->verify(api->env->arg, token, &who, &why) < 0)
+		return false;
+	yes = guard_allows(api->options.guard, &(struct guard_case){
+		.pattern = "", .topic = SLICE(""), .user = who->user, .claims = who->claims,
+	});
+	identity_unref(who);
+	return yes;
+}
+
 /* 0, or the status for who may not call. */
 static int
 api_admit(const struct api *api, const struct http_conn *conn, const struct http_request *req, struct http_refusal *how)
 {
-	char peer[ADDR_LEN];
+	const struct slice key = presented(req);
+	char		   peer[ADDR_LEN];
 
-	if (!api->options.key->set)
+	if (!api->options.key->set && api->options.guard == NULL)
 		return refuse(how, 403, NULL,
 		    ERROR("FORBIDDEN", "no key is configured: the API is closed until admin.api_key_file names one"));
-	if (api_key_is(api->options.key, presented_key(req)))
+	if (api_key_is(api->options.key, key) || is_admin(api, key))
 		return 0;
 	log_peer(LOG_INFO_, addr_text(http_conn_peer(conn), peer), "refused 401 %.*s: not the API's key",
 	    SLICE_ARG(req->path));

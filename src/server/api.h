@@ -1,5 +1,5 @@
 /*
- * The HTTP API under /api: for operators and back ends, with a key. JSON in and out; errors are
+ * The HTTP API under /api: for operators and back ends, with a key or an admin's token. JSON in and out; errors are
  * {"error":{"code","message"}}.
  */
 #ifndef SERVER_API_H
@@ -9,11 +9,13 @@
 #include "server/api_key.h"
 #include "server/backplane.h"
 #include "server/kick.h"
+#include "session/guard.h"
 
 #define API_MAX_CALLS	64	/* that wait for an answer from elsewhere */
 
 struct api_options {
 	const struct api_key *key;	/* borrowed */
+	const struct guard *guard;	/* whose token it allows may call, too; borrowed, NULL = nobody's */
 	size_t		 max_body;
 	uint64_t	 timeout_ms;	/* a call without an answer from elsewhere */
 };

@@ -230,7 +230,8 @@ node_configure(struct node *n, uint64_t connections)
 		.pages = p->pages, .dev_secret = parts_key_kind(c) == PARTS_DEV_KEY ? SLICE(DEV_SECRET) : SLICE(""),
 	};
 	n->api.options = (struct api_options){
-		.key = &p->api_key, .max_body = c->max_message, .timeout_ms = c->redis_timeout_ms + API_SLACK_MS,
+		.key = &p->api_key, .guard = p->admin, .max_body = c->max_message,
+		.timeout_ms = c->redis_timeout_ms + API_SLACK_MS,
 	};
 	n->drain.options = (struct drain_options){
 		.time_ms = c->drain_ms, .delay_ms = c->drain_delay_ms, .close_ms = c->close_ms,

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/secret.h"
 #include "session/classes.h"
+#include "session/guard.h"
 
 #define AUTHORIZE_SECRET_MIN	16
 #define AUTHORIZE_SECRET_MAX	1024
@@ -93,6 +94,20 @@ parts_api_key(struct parts *p, const struct config *c, char **why)
 	if (c->dev)
 		api_key_set(&p->api_key, SLICE(DEV_API_KEY));
 	return true;
+}
+
+static bool
+parts_admin(struct parts *p, const struct config *c, char **why)
+{
+	autofree char *entry = NULL, *fault = NULL;
+
+	if (!is_set(c->admin_claim))
+		return true;
+	entry = xasprintf("claim %s", c->admin_claim);
+	p->admin = guard_new("", (const char *const []){ entry, NULL }, &fault);
+	if (p->admin == NULL)
+		*why = xasprintf("admin.claim: %s", fault);
+	return p->admin != NULL;
 }
 
 static bool
@@ -235,7 +250,7 @@ parts_new(const struct config *c, char **why)
 	struct parts *p = xcalloc(1, sizeof(*p));
 
 	if (parts_keys(p, c, why) && parts_origins(p, c, why) && parts_tls(p, c, why) &&
-	    parts_api_key(p, c, why) && parts_authorize(p, c, why) && parts_proxies(p, c, why) && parts_routes(p, c, why) &&
+	    parts_api_key(p, c, why) && parts_admin(p, c, why) && parts_authorize(p, c, why) && parts_proxies(p, c, why) && parts_routes(p, c, why) &&
 	    parts_pages(p, c, why))
 		return p;
 	parts_free(p);
@@ -250,6 +265,7 @@ parts_free(struct parts *p)
 	auth_free(p->auth);
 	origins_free(p->origins);
 	tls_context_free(p->tls);
+	guard_free(p->admin);
 	secret_wipe((char *)(uintptr_t)p->authorize_secret.p, p->authorize_secret.n);
 	free(p->trusted);
 	routes_unref(p->routes);

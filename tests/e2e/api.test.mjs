@@ -109,6 +109,41 @@ describe("who may call", { concurrency: false }, () => {
 	});
 });
 
+describe("an admin's token", { concurrency: false }, () => {
+	const admin = (claims, options) => mint({ user_id: "op", ...claims }, options);
+	const status = (d, key) => ask(d.adminPort, "GET", "/api/nodes", { key }).then((got) => got.status);
+
+	test("is as good as the key, if it has the claim", async () => {
+		const d = await start({ options: { "admin.claim": "role = admin" } });
+
+		assert.equal(await status(d, admin({ role: "admin" })), 200);
+		assert.equal((await ask(d.adminPort, "GET", "/api/nodes", { key: null })).status, 401);
+		for (const token of [admin({}), admin({ role: "user" }), admin({ role: ["admin"] }), admin({ role: "{user}" }), admin({ role: null }),
+			admin({ role: "admin", exp: 1 }), admin({ role: "admin" }, { key: "another secret of another server" }),
+			`${admin({ role: "admin" })}x`, admin({ role: "admin" }).replace(/[^.]*$/, ""), "", "role = admin", DEV_KEY])
+			assert.equal(await status(d, token), 401, token);
+		assert.equal((await d.get("/api/nodes")).status, 404, "on a public address");
+		await d.stop();
+	});
+
+	test("beside a key, and after a reload", async () => {
+		const d = await start({ config: "" });
+		const file = d.file("api.key"), token = admin({ app: { roles: ["ops", "admin"] } });
+
+		writeFileSync(file, KEY, { mode: 0o600 });
+		d.configure(`admin { api_key_file = "${file}" claim = "app.roles contains admin" }\n`);
+		await d.reload();
+		assert.deepEqual([await status(d, KEY), await status(d, token), await status(d, admin({}))], [200, 200, 401]);
+		d.configure('admin { claim = "role is admin" }\n');
+		assert.match(await d.reload({ refused: true }), /admin\.claim: /);
+		assert.equal(await status(d, token), 200, "a reload that is refused changes nothing");
+		d.configure(`admin { api_key_file = "${file}" }\n`);
+		await d.reload();
+		assert.deepEqual([await status(d, KEY), await status(d, token)], [200, 401]);
+		await d.stop();
+	});
+});
+
 describe("a node alone, with --dev", { concurrency: false }, () => {
 	let d;
 
