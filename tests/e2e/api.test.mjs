@@ -489,6 +489,7 @@ describe("three nodes", { skip: noRedis, concurrency: false }, () => {
 	test("one message to several topics of all nodes", async () => {
 		const all = await everywhere("public-all");
 		const kept = await join(c.node("n2"), "room:kept:all");
+		const published = await c.redis.tap("roost:t:{public-all}");
 
 		await subscribed("room:kept:all", 1);
 		assert.deepEqual(await call("n1", "POST", "/api/broadcast",
@@ -497,6 +498,8 @@ describe("three nodes", { skip: noRedis, concurrency: false }, () => {
 		await waitFor(() => [...all, kept].every((m) => m.heard("note").length === 1), "everyone to hear it");
 		assert.deepEqual(all.map((m) => m.heard("note")[0]), all.map(() => ({ data: [1] })));
 		assert.deepEqual(kept.heard("note")[0].data, [1]);
+		assert.deepEqual(published.map(({ text }) => JSON.parse(text)).map(({ event, payload, value, from }) =>
+			({ event, payload, value, from })), [{ event: "note", payload: { data: [1] }, value: true, from: undefined }]);
 		await Promise.all([...all, kept].map((m) => m.cut()));
 	});
 
