@@ -1,5 +1,5 @@
 // A call between two windows: WebRTC, signalled through a roost with the official phoenix client. What goes through the
-// channel is in roost-protocol(7), SIGNALING.
+// channel is in roost-protocol(7), "The class signaling".
 
 const $ = (id) => document.getElementById(id);
 
@@ -7,6 +7,7 @@ let channel = null;
 let names = null;		// { me, other }
 let peer = null;		// RTCPeerConnection of the call under way
 let pipe = null;		// its data channel
+let called = false;		// the other calls
 let offer = null;		// of a call that rings here
 let early = [];			// candidates that came before we could use them
 
@@ -71,6 +72,7 @@ async function addMedia() {
 }
 
 async function makePeer() {
+	showHint("");
 	peer = new RTCPeerConnection();
 	peer.ontrack = ({ streams }) => { $("theirs").srcObject = streams[0]; };
 	peer.ondatachannel = (event) => usePipe(event.channel);
@@ -85,6 +87,7 @@ function hangUp(text) {
 	$("mine").srcObject?.getTracks().forEach((track) => track.stop());
 	$("mine").srcObject = $("theirs").srcObject = null;
 	peer = pipe = offer = null;
+	called = false;
 	early = [];
 	setPhase("idle", text);
 }
@@ -105,7 +108,13 @@ async function takeEarly() {
 
 async function dial() {
 	setPhase("calling", `calling ${names.other}…`);
-	await push("call_initiate", { callee_id: names.other, call_type: "video" });
+	try {
+		await push("call_initiate", { callee_id: names.other, call_type: "video" });
+	} catch (error) {
+		if (called)
+			return;		// both called at once, and the other was first: an offer comes
+		throw error;
+	}
 	await makePeer();
 	usePipe(peer.createDataChannel("talk"));
 	await peer.setLocalDescription();
@@ -139,7 +148,10 @@ function connect(Socket, token) {
 	const [caller_id, callee_id] = [names.me, names.other].sort();
 
 	channel = socket.channel(`signaling:call:${caller_id}+${callee_id}`, { caller_id, callee_id });
-	channel.on("call_initiate", () => setState("waiting", `${names.other} calls…`));
+	channel.on("call_initiate", () => {
+		called = true;
+		setState("waiting", `${names.other} calls…`);
+	});
 	channel.on("call_offer", ({ sdp, type }) => {
 		offer = { sdp, type };
 		setPhase("ringing", `${names.other} calls`);
@@ -154,7 +166,7 @@ function connect(Socket, token) {
 		.receive("ok", () => {
 			$("enter").hidden = true;
 			$("call").hidden = false;
-			if (!offer)
+			if (!peer && !offer)	// not when the connection came back in a call
 				setPhase("idle", `ready for ${names.other}`);
 		})
 		.receive("error", ({ reason }) => setState("refused", `refused: ${reason}`));
@@ -196,6 +208,8 @@ async function start() {
 		channel.push("call_end", {});
 		hangUp(`ready for ${names.other}`);
 	});
+	/* A page that is reloaded forgets its call. At pagehide the client closes the connection, and it is too late. */
+	window.addEventListener("beforeunload", () => peer && channel.push("call_end", {}));
 	$("say").addEventListener("submit", (event) => {
 		event.preventDefault();
 		pipe.send($("body").value);

@@ -296,14 +296,17 @@ ROOST_API int channel_post(struct channel *, struct slice event, struct slice pa
  * last_seen (an id; p == NULL: the newest `newest` messages) and calls fn, which answers with channel_accept() or
  * channel_refuse(). Behind the accepted join come live messages: none that the page holds, and all that it does not, but for
  * a page with `more`, whose rest is asked for by channel_load(). page->error != 0: the store cannot be read now. Where fn
- * decides nothing, the join has failed. CHANNEL_LATER, or -EINVAL (no history, not joining, the second time).
+ * decides nothing, the join has failed. A page has at most 512 KiB (or one message), but for the newest 500, which are given
+ * whatever their size: a class that needs them all bounds what is kept. CHANNEL_LATER, or -EINVAL (no history, not joining,
+ * the second time).
  */
 ROOST_API int channel_catch_up(struct channel *, struct slice last_seen, unsigned newest,
     void (*fn)(struct channel *, const struct history_page *page));
 /*
  * In handle_in: a page of messages before (forward: after) the one of that id, p == NULL: from the end (the start). fn
  * answers by channel_ref_reply(), which takes the reference; it is not called if the channel ends first, and at once where
- * the store cannot be asked. 0 or -EINVAL (no history, the push was answered, limit 0). At most 500 messages come at a time.
+ * the store cannot be asked. 0 or -EINVAL (no history, the push was answered, limit 0). At most 500 messages come at a time,
+ * and 512 KiB of them (or one): page->more says that there are others. A client's pages are read one after another.
  */
 ROOST_API int channel_load(struct channel *, bool forward, struct slice id, unsigned limit,
     void (*fn)(struct channel *, struct channel_ref *, const struct history_page *page));

@@ -30,6 +30,12 @@ common_add_message(struct buf *out, const struct history_message *m)
 	buf_addf(out, "%s\"id\":\"%.*s\"}", object.n > 1 ? "," : "", SLICE_ARG(m->id));
 }
 
+static bool
+is_missing(struct slice token)
+{
+	return token.p == NULL || slice_is(token, "null");
+}
+
 /* A plain number from 1 to COMMON_MAX_LOAD; COMMON_NEWEST where it is missing. */
 static int
 page_limit(struct slice object, unsigned *limit)
@@ -37,7 +43,7 @@ page_limit(struct slice object, unsigned *limit)
 	struct slice token = channel_json_member(object, "limit");
 
 	*limit = COMMON_NEWEST;
-	if (token.p == NULL || slice_is(token, "null"))
+	if (is_missing(token))
 		return 0;
 	*limit = 0;
 	for (size_t i = 0; i < token.n; i++) {
@@ -64,7 +70,7 @@ page_read(struct asked_page *page, const struct channel_message *m)
 	if (page_limit(object, &page->limit) < 0)
 		return "limit";
 	if (before > 0)
-		return channel_json_member(object, "after").p != NULL ? "after" : NULL;
+		return is_missing(channel_json_member(object, "after")) ? NULL : "after";
 	after = common_text(object, "after", page->text, sizeof(page->text), &page->id);
 	page->forward = after > 0;
 	return after < 0 ? "after" : NULL;

@@ -9,10 +9,13 @@
 
 #include "history/feed.h"
 
+#define ALL_BYTES	UINT32_MAX	/* no bound */
+
 struct catchup {
 	struct list	 in_feed;
 	struct feed	*feed;		/* NULL = it is over */
 	struct read	*read;
+	struct history_asker who;	/* turns == NULL: nobody who needs to wait */
 	struct loop_task fail;		/* tells that the store cannot be asked */
 	bool		 has_id;	/* reads what follows `from`; else the newest */
 	bool		 cut;		/* the next message follows on to nothing: it is not kept */
@@ -199,8 +202,11 @@ catchup_ask(struct catchup *c)
 		r.tail = c->tail;
 		r.limit = c->limit;
 	}
+	/* Who wants as much as there can be reads a state from all of it, and bounds what is kept. */
+	if (!c->has_id && c->newest == STORE_MAX_PAGE)
+		r.max_bytes = ALL_BYTES;
 	c->asked_at = history_clock(f->history);
-	c->read = history_read(f->history, &r, catchup_on_page, c);
+	c->read = turns_read(f->history, &c->who, &r, catchup_on_page, c);
 	if (c->read == NULL)
 		loop_at_end(f->history->loop, &c->fail);
 }
@@ -212,8 +218,8 @@ page_limit(unsigned limit, unsigned least)
 }
 
 struct catchup *
-history_catch_up(struct feed *f, struct slice last_seen, unsigned limit, unsigned newest, struct slice reader,
-    history_page_fn *fn, void *arg)
+history_catch_up(struct feed *f, const struct history_asker *who, struct slice last_seen, unsigned limit, unsigned newest,
+    struct slice reader, history_page_fn *fn, void *arg)
 {
 	struct catchup *c = xmalloc(sizeof(*c) + reader.n);
 
@@ -223,6 +229,8 @@ history_catch_up(struct feed *f, struct slice last_seen, unsigned limit, unsigne
 	};
 	if (reader.n > 0)
 		memcpy(c->text, reader.p, reader.n);
+	if (who != NULL)
+		c->who.turns = who->turns;
 	c->has_id = last_seen.p != NULL && uuid_to_position(last_seen, &c->from, &c->tail) == 0;
 	f->opens++;
 	list_append(&f->catchups, &c->in_feed);

@@ -1,6 +1,7 @@
 /*
  * The inside of history: one topic's order (feed.c) and gaps (gap.c), who joins (catchup.c), what is appended (say.c,
- * transact.c), what is shown (page.c), and up to where users have read (mark.c). For history/ alone.
+ * transact.c), what is shown (page.c) and to whom first (turns.c), and up to where users have read (mark.c). For history/
+ * alone.
  *
  * A feed has a position, the last message that was delivered here; everything behind it is still to come, in order:
  * over the bus, or, where that leaves a hole, by reading the stream. A message that does not follow the position is
@@ -28,17 +29,26 @@ struct history {
 	struct list	 queue;		/* of feeds that want to read */
 	unsigned	 reading;	/* feeds */
 	struct list	 reads;		/* struct read: under way */
+	struct list	 turns;		/* struct turns: who waits for one */
+	unsigned	 turning;	/* reads under way of those who take turns */
 	struct list	 appends;	/* struct append */
 	struct list	 pages;		/* struct asked_page */
 	struct list	 marks;		/* struct asked_mark */
 	struct list	 transactions;	/* under way, or over but for what the store is to tell */
 };
 
-/* A read under way. */
+/* A read under way, or one that waits for its turn. */
 struct read {
-	struct list	 in_history;
+	struct list	 in_history;	/* or in the turns, while it waits */
+	struct history	*history;
+	struct turns	*turns;		/* NULL = it is nobody's */
+	const void	*owner;		/* of history_asker */
+	bool		 waits;
 	store_page_fn	*fn;		/* NULL: nobody wants to know any more */
 	void		*arg;
+	struct loop_task fail;		/* tells that the store could not be asked when its turn had come */
+	struct store_read what;		/* its topic and reader lie in text */
+	char		 text[];
 };
 
 /* A message, kept. Counted. */
@@ -115,6 +125,12 @@ struct append {
  */
 struct read *history_read(struct history *, const struct store_read *, store_page_fn *fn, void *arg);
 void read_cancel(struct read *);
+/* One that is not asked yet; copies what it is about. */
+struct read *read_new(struct history *, const struct store_read *, store_page_fn *fn, void *arg);
+/* Asks the store. It is freed, and NULL given, if that cannot be done now. */
+struct read *read_ask(struct read *);
+/* The same, but `fn` is told that it cannot be done, later. */
+void read_begin(struct read *);
 /* Lets waiting feeds read, as many as may at a time. */
 void history_pump(struct history *);
 /* ms on a clock that also goes while the process stands. */
@@ -174,6 +190,21 @@ void page_show(history_page_fn *, void *arg, const struct store_page *, unsigned
 /* The page that is none. */
 void page_fail(history_page_fn *, void *arg, int error);
 void page_end_all(struct history *);
+
+/* turns.c */
+/* As history_read(), when it is their turn; at once where `who` is NULL. */
+struct read *turns_read(struct history *, const struct history_asker *who, const struct store_read *, store_page_fn *fn, void *arg);
+/* So many wait that no page is to be asked for. */
+bool turns_are_full(const struct turns *);
+/* A read that waits is forgotten. */
+void turns_cancel(struct read *);
+/* A read begins; it was told. The turns may be over behind it. */
+void turns_begin(struct read *);
+void turns_told(struct turns *);
+/* Lets those read whose turn it is. */
+void turns_pump(struct history *);
+/* What waits is freed; nobody is told. */
+void turns_end_all(struct history *);
 
 /* mark.c */
 void mark_end_all(struct history *);

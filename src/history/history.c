@@ -103,6 +103,7 @@ history_new(struct loop *loop, struct pubsub *ps, struct store *store, const str
 	map_init(&h->feeds, feed_key);
 	list_init(&h->queue);
 	list_init(&h->reads);
+	list_init(&h->turns);
 	list_init(&h->appends);
 	list_init(&h->pages);
 	list_init(&h->marks);
@@ -112,6 +113,16 @@ history_new(struct loop *loop, struct pubsub *ps, struct store *store, const str
 	ps->keeper = &history_keeper;
 	ps->keeper_arg = h;
 	return h;
+}
+
+/* Its turns may be over, and end with it. */
+static void
+read_free(struct read *read)
+{
+	loop_forget_task(&read->fail);
+	turns_told(read->turns);
+	list_remove(&read->in_history);
+	free(read);
 }
 
 /* All feeds, for a walk in which they may come and go; the ended are in memory until the end of the turn. */
@@ -142,7 +153,8 @@ history_free(struct history *h)
 	h->store->user = NULL;
 	h->store->ops->free(h->store);
 	list_each(link, &h->reads)
-		free(list_entry(link, struct read, in_history));
+		read_free(list_entry(link, struct read, in_history));
+	turns_end_all(h);
 	list_each(link, &h->appends)
 		append_free(list_entry(link, struct append, in_history));
 	page_end_all(h);
@@ -205,37 +217,90 @@ history_resync(struct history *h)
 
 /* ---- reads ---- */
 
+/* Copies the text to *to and moves on. */
+static struct slice
+text_keep(char **to, struct slice text)
+{
+	char *at = *to;
+
+	if (text.n > 0)
+		memcpy(at, text.p, text.n);
+	*to += text.n;
+	return slice(at, text.n);
+}
+
 static void
 read_told(void *arg, int error, const struct store_page *page)
 {
-	struct read   *read = arg;
-	store_page_fn *fn = read->fn;
-	void	      *fn_arg = read->arg;
+	struct read    *read = arg;
+	struct history *h = read->history;
+	store_page_fn  *fn = read->fn;
+	void	       *fn_arg = read->arg;
 
 	list_remove(&read->in_history);
+	loop_forget_task(&read->fail);
+	turns_told(read->turns);
 	free(read);
 	if (fn != NULL)
 		fn(fn_arg, error, page);
+	turns_pump(h);
+}
+
+static void
+read_on_fail(struct loop_task *t)
+{
+	read_told(container_of(t, struct read, fail), -EHOSTUNREACH, NULL);
 }
 
 struct read *
-history_read(struct history *h, const struct store_read *what, store_page_fn *fn, void *arg)
+read_new(struct history *h, const struct store_read *what, store_page_fn *fn, void *arg)
 {
-	struct read *read = xmalloc(sizeof(*read));
+	struct read *read = xmalloc(sizeof(*read) + what->topic.n + what->reader.n);
+	char	    *to = read->text;
 
-	*read = (struct read){ .fn = fn, .arg = arg };
-	if (h->store->ops->read(h->store, what, read_told, read) < 0) {
+	*read = (struct read){ .history = h, .fn = fn, .arg = arg, .fail.run = read_on_fail, .what = *what };
+	read->what.topic = text_keep(&to, what->topic);
+	read->what.reader = text_keep(&to, what->reader);
+	return read;
+}
+
+struct read *
+read_ask(struct read *read)
+{
+	struct history *h = read->history;
+
+	if (h->store->ops->read(h->store, &read->what, read_told, read) < 0) {
 		free(read);
 		return NULL;
 	}
+	turns_begin(read);
 	list_append(&h->reads, &read->in_history);
 	return read;
 }
 
 void
+read_begin(struct read *read)
+{
+	struct history *h = read->history;
+
+	turns_begin(read);
+	list_append(&h->reads, &read->in_history);
+	if (h->store->ops->read(h->store, &read->what, read_told, read) < 0)
+		loop_at_end(h->loop, &read->fail);
+}
+
+struct read *
+history_read(struct history *h, const struct store_read *what, store_page_fn *fn, void *arg)
+{
+	return read_ask(read_new(h, what, fn, arg));
+}
+
+void
 read_cancel(struct read *read)
 {
-	if (read != NULL)
+	if (read != NULL && read->waits)
+		turns_cancel(read);
+	else if (read != NULL)
 		read->fn = NULL;
 }
 
@@ -249,18 +314,6 @@ history_pump(struct history *h)
 }
 
 /* ---- messages ---- */
-
-/* Copies the text to *to and moves on. */
-static struct slice
-text_keep(char **to, struct slice text)
-{
-	char *at = *to;
-
-	if (text.n > 0)
-		memcpy(at, text.p, text.n);
-	*to += text.n;
-	return slice(at, text.n);
-}
 
 struct kept_message *
 kept_message_new(const struct store_entry *e)

@@ -63,24 +63,43 @@ void feed_forget(struct feed *, const struct subscriber *);
 typedef void history_page_fn(void *arg, const struct history_page *);
 
 /*
+ * Whose pages are read one at a time: a client's. What it asks for meanwhile waits, in order; and where many clients wait,
+ * each comes once before any comes again. The history outlives what is under way in it. Never NULL.
+ */
+struct turns;
+struct turns *turns_new(struct history *);
+/* It asks no more: what waits is told -EHOSTUNREACH, what is under way later. NULL is fine. */
+void turns_end(struct turns *);
+/* The same for the pages of that owner alone. NULL is fine. */
+void turns_forget(struct turns *, const void *owner);
+
+/* Who asks for pages; NULL instead of it = nobody who needs to wait. */
+struct history_asker {
+	struct turns	*turns;
+	const void	*owner;		/* for turns_forget() */
+};
+
+/*
  * For a joiner (`reader`, who may be nobody: page->mark is his): reads all that follows `last_seen` (a UUID; p == NULL: none),
- * at most `limit`, or the newest `newest` where there is none or it is not known; and keeps what arrives meanwhile. In `fn`, or right behind it, the joiner
+ * at most `limit`, or the newest `newest` where there is none or it is not known (STORE_MAX_PAGE of them: however many bytes
+ * they are); and keeps what arrives meanwhile. In `fn`, or right behind it, the joiner
  * either subscribes and catchup_finish() gives it what was kept, or catchup_cancel() ends it. A page with `more`
  * after a last_seen leaves a gap that the joiner is to read by further pages: what arrives from now on is live. The
  * feed stays open meanwhile by itself. Never NULL.
  */
-struct catchup *history_catch_up(struct feed *, struct slice last_seen, unsigned limit, unsigned newest, struct slice reader,
-    history_page_fn *, void *arg);
+struct catchup *history_catch_up(struct feed *, const struct history_asker *, struct slice last_seen, unsigned limit,
+    unsigned newest, struct slice reader, history_page_fn *, void *arg);
 void catchup_finish(struct catchup *, struct subscriber *);
 /* Before or after fn was told; it is not told then. NULL is fine. */
 void catchup_cancel(struct catchup *);
 
 /*
  * A further page: before (or after) the message of that id; with p == NULL the newest (oldest). An id that is malformed or not
- * kept: an empty page with recovered false. `fn` is told once, later, unless history_free() comes first; -errno and it is not.
+ * kept: an empty page with recovered false. `fn` is told once, later, unless history_free() comes first; -errno and it is not:
+ * -ENOTCONN, -ENOBUFS (too many of the asker's pages wait).
  */
-int history_page(struct history *, struct slice topic, const struct history_limits *, bool forward, struct slice id, unsigned limit,
-    history_page_fn *, void *arg);
+int history_page(struct history *, const struct history_asker *, struct slice topic, const struct history_limits *, bool forward,
+    struct slice id, unsigned limit, history_page_fn *, void *arg);
 
 /*
  * As <roost/channel.h> says of marks. 0, or -errno and fn is not told, which otherwise it is once, unless history_free() comes

@@ -94,22 +94,25 @@ asked_page_on_answer(struct loop_task *t)
 }
 
 int
-history_page(struct history *h, struct slice topic, const struct history_limits *limits, bool forward, struct slice id,
-    unsigned limit, history_page_fn *fn, void *arg)
+history_page(struct history *h, const struct history_asker *who, struct slice topic, const struct history_limits *limits,
+    bool forward, struct slice id, unsigned limit, history_page_fn *fn, void *arg)
 {
 	struct store_read  r = {
 		.topic = topic, .forward = forward, .check = id.p != NULL, .limits = *limits,
 		.limit = limit < 1 ? 1 : limit > STORE_MAX_PAGE ? STORE_MAX_PAGE : limit,
 	};
-	struct asked_page *a = xmalloc(sizeof(*a));
+	struct asked_page *a;
 
+	if (who != NULL && turns_are_full(who->turns))
+		return -ENOBUFS;
+	a = xmalloc(sizeof(*a));
 	*a = (struct asked_page){ .answer.run = asked_page_on_answer, .has_id = id.p != NULL, .fn = fn, .arg = arg };
 	list_append(&h->pages, &a->in_history);
 	if (id.p != NULL && uuid_to_position(id, &r.from, &r.tail) < 0) {
 		loop_at_end(h->loop, &a->answer);
 		return 0;
 	}
-	if (history_read(h, &r, asked_page_told, a) != NULL)
+	if (turns_read(h, who, &r, asked_page_told, a) != NULL)
 		return 0;
 	asked_page_free(a);
 	return -ENOTCONN;

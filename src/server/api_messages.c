@@ -400,7 +400,7 @@ ask_history(struct api_call *call, const struct history_limits *limits, struct s
 	struct history *h = call->api->env->history;
 
 	api_call_ask(call);
-	if (history_page(h, api_name(call), limits, false, before, call->limit, history_told, call) == 0)
+	if (history_page(h, NULL, api_name(call), limits, false, before, call->limit, history_told, call) == 0)
 		return;
 	api_call_unask(call);
 	api_unavailable(call, "Redis is away");

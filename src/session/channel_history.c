@@ -15,6 +15,17 @@ history_of(const struct channel *ch)
 	return ch->session->env->history;
 }
 
+/* Its client's reads are made one at a time. */
+static struct history_asker
+asker_of(const struct channel *ch)
+{
+	struct session *s = ch->session;
+
+	if (s->turns == NULL)
+		s->turns = turns_new(history_of(ch));
+	return (struct history_asker){ .turns = s->turns, .owner = ch };
+}
+
 struct asked *
 asked_new(struct channel *ch, struct channel_ref *ref, struct slice text)
 {
@@ -68,6 +79,7 @@ channel_history_end(struct channel *ch)
 		return;
 	ch->history = NULL;
 	catchup_cancel(h->catchup);
+	turns_forget(ch->session->turns, ch);
 	channel_changes_end(h);
 	feed_forget(h->feed, &ch->sub);
 	feed_close(h->feed);
@@ -190,11 +202,13 @@ channel_catch_up(struct channel *ch, struct slice last_seen, unsigned newest,
     void (*fn)(struct channel *, const struct history_page *page))
 {
 	struct channel_history *h = ch->history;
+	struct history_asker	who;
 
 	if (ch->phase != CHANNEL_JOINING || h == NULL || h->catchup != NULL)
 		return -EINVAL;
+	who = asker_of(ch);
 	h->caught_up = fn;
-	h->catchup = history_catch_up(h->feed, last_seen, STORE_MAX_PAGE,
+	h->catchup = history_catch_up(h->feed, &who, last_seen, STORE_MAX_PAGE,
 	    newest < STORE_MAX_PAGE ? newest : STORE_MAX_PAGE, channel_user(ch), channel_caught_up, ch);
 	return CHANNEL_LATER;
 }
@@ -217,10 +231,11 @@ static void page_loaded(void *arg, const struct history_page *);
 static void
 page_ask(struct asked *a, struct slice id, unsigned limit)
 {
-	struct channel *ch = a->ref->channel;
-	int		r;
+	struct channel	    *ch = a->ref->channel;
+	struct history_asker who = asker_of(ch);
+	int		     r;
 
-	r = history_page(history_of(ch), channel_topic(ch), &ch->history->limits, a->forward, id,
+	r = history_page(history_of(ch), &who, channel_topic(ch), &ch->history->limits, a->forward, id,
 	    limit < STORE_MAX_PAGE ? limit : STORE_MAX_PAGE, page_loaded, a);
 	if (r < 0)
 		page_loaded(a, &(struct history_page){ .error = r });

@@ -11,6 +11,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/stats.h"
+#include "history/history.h"
 #include "net/ws.h"
 #include "session/channel.h"
 
@@ -75,6 +76,8 @@ session_done(struct session *s)
 	s->closed = true;
 	while (s->channels != NULL)
 		channel_end(s->channels, "closed");
+	turns_end(s->turns);
+	s->turns = NULL;
 	if (s->who != NULL)
 		session_tell_watcher(s, false, s->closing != NULL ? s->closing : "closed");
 	s->who = identity_unref(s->who);

@@ -15,6 +15,7 @@ struct history;
 struct inbound;
 struct session;
 struct tracker;
+struct turns;
 struct userlists;
 
 /* The nodes, ours too, for what must end with the node that holds it. */
@@ -116,6 +117,7 @@ struct session {
 	struct channel		*channels;	/* most recently used first */
 	struct dispatch		*current;	/* the message being handled */
 	const struct addr	*peer;		/* borrowed from the transport */
+	struct turns		*turns;		/* of its reads; NULL before the first */
 	struct bucket		 bucket;
 	char			 id[SESSION_ID_LEN + 1];	/* which no other connection in the cluster has or had */
 	uint32_t		 n_channels;

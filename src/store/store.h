@@ -15,6 +15,7 @@ struct store;
 struct redis;
 
 #define STORE_MAX_PAGE	500	/* messages of one read */
+#define STORE_PAGE_BYTES	((size_t)512 * 1024)	/* of their texts, where nothing else is said */
 
 /* One message of a topic; borrowed for the length of the call. */
 struct store_entry {
@@ -59,6 +60,7 @@ struct store_read {
 	bool		forward;
 	struct position	from;
 	unsigned	limit;		/* at most STORE_MAX_PAGE */
+	size_t		max_bytes;	/* of events, payloads and users in all, but one message at least; 0 = STORE_PAGE_BYTES */
 	bool		check;		/* is the message at `from` with this tail still kept? */
 	uint64_t	tail;
 	struct history_limits limits;	/* who is over age is not given */
@@ -69,7 +71,7 @@ struct store_read {
 struct store_page {
 	const struct store_entry *entries;
 	unsigned	n;
-	bool		more;		/* further ones lie beyond, in the direction of reading */
+	bool		more;		/* further ones lie beyond, in the direction of reading: by number, or by their bytes */
 	bool		found;		/* of `check` */
 	struct position	tip;		/* the last position ever given in the topic; 0-0 = it has none */
 	uint64_t	ends_ms;	/* if nothing more is said, topic and tip are forgotten then; 0 = never, or who knows */

@@ -470,13 +470,31 @@ tell_page(struct told *t)
 	t->fn.page(t->arg, 0, &t->page);
 }
 
+/* How many of the places [from, to), in the order of reading, are asked for. */
+static uint32_t
+shelf_fit(const struct shelf *shelf, const struct store_read *r, uint32_t from, uint32_t to)
+{
+	size_t	 room = r->max_bytes > 0 ? r->max_bytes : STORE_PAGE_BYTES, bytes = 0;
+	uint32_t n = 0;
+
+	while (n < to - from && n < r->limit) {
+		const struct kept *k = *shelf_place(shelf, r->forward ? from + n : to - 1 - n);
+
+		bytes += k->event.n + k->payload.n + k->user.n;
+		if (n > 0 && bytes > room)
+			break;
+		n++;
+	}
+	return n;
+}
+
 /* The places [*from, *to) that are asked for. Returns whether there are more beyond. */
 static bool
 shelf_range(const struct shelf *shelf, const struct store_read *r, struct position floor,
     uint32_t *from, uint32_t *to)
 {
 	bool	 is_open = r->from.ms == 0 && r->from.seq == 0;
-	uint32_t old = shelf_find(shelf, floor), at = shelf_find(shelf, r->from);
+	uint32_t old = shelf_find(shelf, floor), at = shelf_find(shelf, r->from), n;
 
 	*from = old;
 	*to = shelf->n;
@@ -486,12 +504,13 @@ shelf_range(const struct shelf *shelf, const struct store_read *r, struct positi
 		at++;
 	if (r->forward && at > old)
 		*from = at;
-	if (*to - *from <= r->limit)
+	n = shelf_fit(shelf, r, *from, *to);
+	if (n == *to - *from)
 		return false;
 	if (r->forward)
-		*to = *from + r->limit;
+		*to = *from + n;
 	else
-		*from = *to - r->limit;
+		*from = *to - n;
 	return true;
 }
 

@@ -255,11 +255,11 @@ page_entries(struct store_entry *out, const struct redisReply *r, unsigned n, co
 static bool
 is_page(const struct redisReply *r, struct position *tip)
 {
-	if (r == NULL || r->type != REDIS_REPLY_ARRAY || r->elements != 5 || r->element[0]->type != REDIS_REPLY_INTEGER)
+	if (r == NULL || r->type != REDIS_REPLY_ARRAY || r->elements != 6 || r->element[0]->type != REDIS_REPLY_INTEGER)
 		return false;
 	if (!is_text(r->element[1]) || r->element[2]->type != REDIS_REPLY_ARRAY || r->element[3]->type != REDIS_REPLY_INTEGER)
 		return false;
-	return position_parse(tip, reply_text(r->element[1])) == 0;
+	return r->element[5]->type == REDIS_REPLY_INTEGER && position_parse(tip, reply_text(r->element[1])) == 0;
 }
 
 static int read_ask(struct asked *);
@@ -295,10 +295,11 @@ read_tell(struct asked *a, const struct redisReply *r, struct position tip)
 	const struct redisReply	    *list = r->element[2];
 	unsigned		     n = list->elements > a->read.limit ? a->read.limit : (unsigned)list->elements;
 	autofree struct store_entry *entries = xcalloc(n + 1, sizeof(*entries));
-	struct store_page	     page = { .entries = entries, .more = list->elements > n, .tip = tip };
+	struct store_page	     page = { .entries = entries, .tip = tip };
 
 	a->found |= r->element[0]->integer == 1;
 	page.found = a->found;
+	page.more = list->elements > n || r->element[5]->integer == 1;
 	page.ends_ms = r->element[3]->integer > 0 ? (uint64_t)r->element[3]->integer : 0;
 	page.mark = mark_of(r->element[4]);
 	page.n = page_entries(entries, list, n, &a->read);
@@ -331,7 +332,7 @@ read_ask(struct asked *a)
 	const struct store_read *read = &a->read;
 	autobuf struct buf	 stream = { 0 }, marks = { 0 };
 	char			 from[POSITION_LEN];
-	struct number		 count, age, tail, last;
+	struct number		 count, age, tail, last, bytes;
 	struct slice		 keys[2], args[READ_ARGS];
 
 	key_write(&stream, a->store, "history:", read->topic);
@@ -345,6 +346,7 @@ read_ask(struct asked *a)
 	args[READ_TAIL] = read->check ? number(&tail, read->tail) : SLICE("");
 	args[READ_LAST] = number(&last, read->limits.last_ms);
 	args[READ_USER] = read->reader;
+	args[READ_BYTES] = number(&bytes, read->max_bytes > 0 ? read->max_bytes : STORE_PAGE_BYTES);
 	return redis_eval(a->store->redis, &store_read_script, on_page, a, keys, read->reader.n > 0 ? 2 : 1, args,
 	    READ_ARGS);
 }

@@ -105,20 +105,43 @@ struct redis_script store_append_script = { .name = "append", .text = append_tex
 /*
  * What it guarantees: a message over age is neither shown nor found, though it may not be trimmed yet. The tip is
  * the last id ever given, also where nothing is left.
+ *
+ * Redis does nothing else meanwhile: so it reads in steps, and no more of large messages than there is room for, but for
+ * the rest of one step. How large they are is known when they are read: a step is as long as what was seen so far lets
+ * expect, and at most twice as long as the last one, since who posts may want to be read in vain.
  */
 static const char read_text[] =
 	"local stream = KEYS[1]\n"
-	"local command, from, count, age, tail, lives = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])\n"
+	"local command, from, count, age, tail, lives = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])\n"
 	KEPT
 	"local oldest = floor\n"
 	"local ms, seq = place(from)\n"
-	"local page\n"
-	"if command == 'XRANGE' then\n"
-	"	if from ~= '0-0' and is_behind_floor(ms, seq) then oldest = '(' .. from end\n"
-	"	page = redis.call('XRANGE', stream, oldest, '+', 'COUNT', count)\n"
-	"else\n"
-	"	local newest = from == '0-0' and '+' or '(' .. from\n"
-	"	page = redis.call('XREVRANGE', stream, newest, oldest, 'COUNT', count)\n"
+	"local begin, finish = oldest, '+'\n"
+	"if command == 'XREVRANGE' then\n"
+	"	begin, finish = from == '0-0' and '+' or '(' .. from, oldest\n"
+	"elseif from ~= '0-0' and is_behind_floor(ms, seq) then\n"
+	"	begin = '(' .. from\n"
+	"end\n"
+	"local page, n, bytes, room, cut, step = {}, 0, 0, tonumber(ARGV[8]), 0, 16\n"
+	"while cut == 0 and n < count do\n"
+	"	step = math.min(step, count - n)\n"
+	"	local part = redis.call(command, stream, begin, finish, 'COUNT', step)\n"
+	"	for at = 1, #part do\n"
+	"		local fields = part[at][2]\n"
+	"		for i = 2, #fields, 2 do\n"
+	"			local name = fields[i - 1]\n"
+	"			if name ~= 'tail' and name ~= 'node' then bytes = bytes + #fields[i] end\n"
+	"		end\n"
+	"		if n > 0 and bytes > room then\n"
+	"			cut = 1\n"
+	"			break\n"
+	"		end\n"
+	"		n = n + 1\n"
+	"		page[n] = part[at]\n"
+	"	end\n"
+	"	if #part < step then break end\n"
+	"	begin = '(' .. page[n][1]\n"
+	"	step = math.min(2 * step, math.ceil(n * (room - bytes) / math.max(bytes, 1)) + 1)\n"
 	"end\n"
 	"local found = tail ~= '' and is_kept(from, ms, seq, tail) and 1 or 0\n"
 	"local tip = '0-0'\n"
@@ -128,7 +151,7 @@ static const char read_text[] =
 	"		if info[i] == 'last-generated-id' then tip = info[i + 1] end\n"
 	"	end\n"
 	"end\n"
-	"return { found, tip, page, redis.call('PTTL', stream), KEYS[2] and redis.call('HGET', KEYS[2], ARGV[7]) or false }\n";
+	"return { found, tip, page, redis.call('PTTL', stream), KEYS[2] and redis.call('HGET', KEYS[2], ARGV[7]) or false, cut }\n";
 
 struct redis_script store_read_script = { .name = "read", .text = read_text };
 

@@ -34,8 +34,8 @@ enum store_append_arg {
  * Reads a page. Page, tip and the answer to the check are of one moment.
  *
  * KEYS: the stream; the marks, if somebody's is asked for. ARGV: those below.
- * Answers [found (0 or 1), tip, [[id, [field, value, ...]], ...], PTTL, mark (nil = none)], in the order of reading; whoever
- * is over age is not among them, and was not found.
+ * Answers [found (0 or 1), tip, [[id, [field, value, ...]], ...], PTTL, mark (nil = none), cut (0 or 1)], in the order of
+ * reading; whoever is over age is not among them, and was not found. It is cut where the next one would be too many bytes.
  */
 extern struct redis_script store_read_script;
 
@@ -47,6 +47,7 @@ enum store_read_arg {
 	READ_TAIL,		/* that the entry at READ_FROM is to have; "" = no check */
 	READ_LAST,		/* ms that the newest is kept, if that is longer */
 	READ_USER,		/* whose mark is asked for */
+	READ_BYTES,		/* of what they say, in all; one entry at least */
 	READ_ARGS
 };
 

@@ -167,7 +167,10 @@ static void
 execute_read(struct asked *a)
 {
 	unsigned from = number_at(a->read.from), first = world.oldest, end = world.next;
+	unsigned limit = a->read.limit;
 
+	if (world.fit > 0 && world.fit < limit && a->read.max_bytes == 0)
+		limit = world.fit;
 	a->page.tip = place(world.tip);
 	a->page.ends_ms = world.ends_ms;
 	a->page.found = a->read.check && from >= world.oldest && from < world.next && a->read.tail == tail_of(from, world.salt);
@@ -177,11 +180,11 @@ execute_read(struct asked *a)
 		end = from < end ? from : end;
 	if (end < first)
 		end = first;
-	a->page.more = end - first > a->read.limit;
+	a->page.more = end - first > limit;
 	if (a->page.more && a->read.forward)
-		end = first + a->read.limit;
+		end = first + limit;
 	else if (a->page.more)
-		first = end - a->read.limit;
+		first = end - limit;
 	a->first = first;
 	a->page.n = end - first;
 }
@@ -533,7 +536,7 @@ hearer_catch_up(struct hearer *l, unsigned n, unsigned newest)
 	l->feed = feed_open(world.history, WORLD_TOPIC, &limits);
 	if (l->reader != NULL)
 		snprintf(reader, sizeof(reader), "%s", l->reader);
-	l->catchup = history_catch_up(l->feed, last, STORE_MAX_PAGE, newest, slice_str(reader), on_history, l);
+	l->catchup = history_catch_up(l->feed, NULL, last, STORE_MAX_PAGE, newest, slice_str(reader), on_history, l);
 	memset(reader, 'x', sizeof(reader));
 }
 

@@ -26,6 +26,7 @@ struct world {
 	struct list	 asked;		/* of the store, in order */
 	unsigned	 n_asked;
 	bool		 store_down;	/* it takes nothing */
+	unsigned	 fit;		/* so many fill a page that may not be of any size; 0 = any number */
 	struct list	 bus;		/* on its way */
 	bool		 subscribed;
 	int		 interest;

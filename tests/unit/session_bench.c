@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define MAX_CLIENTS	8
+#define MAX_CLIENTS	24
 
 struct session_env bench;
 struct channel_class probe;
@@ -31,6 +31,9 @@ struct failing_store {
 	bool		later;
 	bool		loses;
 	struct list	failed;		/* struct failed: still to be told */
+	bool		holds;
+	unsigned	n_held;
+	struct list	held;		/* struct held_read */
 };
 
 static struct failing_store *failing;
@@ -276,11 +279,32 @@ failing_append(struct store *s, const struct store_append *a, store_appended_fn 
 	    failed_new(&(struct failed){ .appended = fn, .arg = arg, .error = f->error }));
 }
 
+/* A read that is kept back. */
+struct held_read {
+	struct list	  in_store;
+	struct store_read read;		/* its topic and reader live as long as it */
+	store_page_fn	 *fn;
+	void		 *arg;
+};
+
+static int
+hold_read(struct failing_store *f, const struct store_read *r, store_page_fn *fn, void *arg)
+{
+	struct held_read *held = xmalloc(sizeof(*held));
+
+	*held = (struct held_read){ .read = *r, .fn = fn, .arg = arg };
+	list_append(&f->held, &held->in_store);
+	f->n_held++;
+	return 0;
+}
+
 static int
 failing_read(struct store *s, const struct store_read *r, store_page_fn *fn, void *arg)
 {
 	struct failing_store *f = container_of(s, struct failing_store, store);
 
+	if (f->error == 0 && f->holds)
+		return hold_read(f, r, fn, arg);
 	if (f->error == 0)
 		return f->real->ops->read(f->real, r, fn, arg);
 	if (!f->later)
@@ -339,6 +363,8 @@ failing_free(struct store *s)
 	f->real->ops->free(f->real);
 	list_each(link, &f->failed)
 		free(list_entry(link, struct failed, in_store));
+	list_each(link, &f->held)
+		free(list_entry(link, struct held_read, in_store));
 	free(f);
 }
 
@@ -354,6 +380,7 @@ failing_new(struct store *real)
 	failing->store.ops = &ops;
 	failing->real = real;
 	list_init(&failing->failed);
+	list_init(&failing->held);
 	return &failing->store;
 }
 
@@ -362,6 +389,34 @@ bench_store_fails(int error, bool later)
 {
 	failing->error = error;
 	failing->later = later;
+}
+
+void
+bench_store_holds(void)
+{
+	failing->holds = true;
+}
+
+unsigned
+bench_store_held(void)
+{
+	return failing->n_held;
+}
+
+bool
+bench_store_reads(void)
+{
+	struct list	 *link = list_take_link(&failing->held);
+	struct held_read *held;
+
+	if (link == NULL)
+		return false;
+	held = list_entry(link, struct held_read, in_store);
+	failing->n_held--;
+	ck_assert_int_eq(failing->real->ops->read(failing->real, &held->read, held->fn, held->arg), 0);
+	free(held);
+	pass(10);
+	return true;
 }
 
 static void

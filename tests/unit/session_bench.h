@@ -46,6 +46,12 @@ extern int64_t bench_wall;
 #define BENCH_TIME	"2027-01-15T08:00:00.123Z"
 /* What the store answers from now on: 0, or -errno; at once, or (with `later`) when it is asked to tell. */
 void bench_store_fails(int error, bool later);
+/*
+ * Reads are kept back from now on. Lets the oldest be made; false if there is none. So many have come that are not made yet.
+ */
+void bench_store_holds(void);
+bool bench_store_reads(void);
+unsigned bench_store_held(void);
 /* What is appended from now on is kept, but its sender is told -EHOSTUNREACH. */
 void bench_store_loses_answers(bool loses);
 /* Another node appends to a topic, which is heard here, too; or changes a user's list, and tells us. */

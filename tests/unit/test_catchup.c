@@ -102,13 +102,13 @@ START_TEST(malformed_ids)
 	struct catchup	     *c;
 
 	world_append(3);
-	c = history_catch_up(f, slice_str(ids[_i]), 10, 2, SLICE(""), note_page, &page);
+	c = history_catch_up(f, NULL, slice_str(ids[_i]), 10, 2, SLICE(""), note_page, &page);
 	world_answer_all();
 	ck_assert_uint_eq(page.n, 2);
 	ck_assert(!page.recovered);
 	catchup_cancel(c);
 	page = (struct history_page){ .n = 7, .recovered = true };
-	ck_assert_int_eq(history_page(world.history, WORLD_TOPIC, &limits, true, slice_str(ids[_i]), 10, note_page, &page), 0);
+	ck_assert_int_eq(history_page(world.history, NULL, WORLD_TOPIC, &limits, true, slice_str(ids[_i]), 10, note_page, &page), 0);
 	ck_assert_uint_eq(page.n, 7);
 	turn_after(world.loop, 0);
 	ck_assert_uint_eq(page.n, 0);
@@ -138,6 +138,40 @@ START_TEST(mark_of_the_reader)
 	world_answer_all();
 	ck_assert_uint_eq(l->n_page, _i == 1 ? 2 : _i == 2 ? 4 : 3);
 	ck_assert_str_eq(l->mark, _i < 3 ? "mark of u7" : "");
+	hearer_free(old);
+	hearer_free(l);
+}
+END_TEST
+
+/* The page has room for two: of what follows 3 (0), of the newest 50 (1), but not of all there can be (2). */
+START_TEST(a_page_that_is_full)
+{
+	static const struct {
+		unsigned    behind, newest, n;
+		bool	    more, recovered;
+		const char *got;
+	} rows[] = {
+		{ 3, 50, 2, true, true, "4 5 11 12" }, { 0, 50, 2, true, false, "9 10 11 12" },
+		{ 0, STORE_MAX_PAGE, 10, false, false, "1 2 3 4 5 6 7 8 9 10 11 12" },
+	};
+	struct hearer *old = hearer_new(), *l = hearer_new();
+
+	world_append(10);
+	hearer_join(old);
+	world_answer_all();
+	world.fit = 2;
+	hearer_catch_up(l, rows[_i].behind, rows[_i].newest);
+	world_execute();
+	world_append(1);
+	world_bus_all();
+	world_answer_all();
+	world_append(1);
+	world_bus_all();
+	ck_assert_uint_eq(l->n_page, rows[_i].n);
+	ck_assert_int_eq(l->more, rows[_i].more);
+	ck_assert_int_eq(l->recovered, rows[_i].recovered);
+	hearer_got(l, rows[_i].got);
+	hearer_got(old, "11 12");
 	hearer_free(old);
 	hearer_free(l);
 }
@@ -346,8 +380,8 @@ START_TEST(history_ends_with_everything_under_way)
 	hearer_join(old);
 	world_answer_all();
 	hearer_catch_up(l, 1, 10);
-	ck_assert_int_eq(history_page(world.history, WORLD_TOPIC, &limits, false, (struct slice){ 0 }, 5, note_page, &page), 0);
-	ck_assert_int_eq(history_page(world.history, WORLD_TOPIC, &limits, false, SLICE("x"), 5, note_page, &page), 0);
+	ck_assert_int_eq(history_page(world.history, NULL, WORLD_TOPIC, &limits, false, (struct slice){ 0 }, 5, note_page, &page), 0);
+	ck_assert_int_eq(history_page(world.history, NULL, WORLD_TOPIC, &limits, false, SLICE("x"), 5, note_page, &page), 0);
 	world_append(1);
 	world_lose_bus();
 	world_append(1);
@@ -525,6 +559,7 @@ catchup_suite(void)
 	tcase_add_loop_test(t, last_seen_is_not_known, 0, 3);
 	tcase_add_loop_test(t, malformed_ids, 0, 4);
 	tcase_add_loop_test(t, mark_of_the_reader, 0, 4);
+	tcase_add_loop_test(t, a_page_that_is_full, 0, 3);
 	tcase_add_loop_test(t, a_message_comes_meanwhile, 0, 4);
 	tcase_add_loop_test(t, the_page_is_ahead, 0, 3);
 	tcase_add_test(t, one_that_is_late_goes);

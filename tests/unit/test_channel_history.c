@@ -506,6 +506,186 @@ START_TEST(pages_that_cannot_be_read)
 }
 END_TEST
 
+/* One at a time for each client. */
+
+static struct client *
+loader(void)
+{
+	struct client *c = client_v2();
+
+	client_joins(c, "1", "room:a");
+	client_forgets(c);
+	return c;
+}
+
+static void
+loads(struct client *c, const char *ref)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "[\"1\",\"%s\",\"room:a\",\"load\",{}]", ref);
+	client_says(c, text);
+}
+
+#define LOADED(ref)	ANSWER(ref, R("{\"page\":[{\"n\":1}],\"more\":0,\"recovered\":*,\"error\":0}"))
+
+START_TEST(pages_come_one_at_a_time)
+{
+	struct client *a = talker(1), *b = loader();
+
+	bench_store_holds();
+	loads(a, "2");
+	loads(a, "3");
+	loads(a, "4");
+	loads(b, "2");
+	ck_assert_uint_eq(bench_store_held(), 2);
+	ck_assert(bench_store_reads());
+	client_hears_like(a, LOADED("2"));
+	ck_assert(bench_store_reads());
+	client_hears_like(b, LOADED("2"));
+	client_hears_nothing(a);
+	ck_assert_uint_eq(bench_store_held(), 1);
+	ck_assert(bench_store_reads());
+	client_hears_like(a, LOADED("3"));
+	ck_assert(bench_store_reads());
+	client_hears_like(a, LOADED("4"));
+	ck_assert(!bench_store_reads());
+}
+END_TEST
+
+/* So many may be read at a time; then who waits is served in turn, however much another asks for. */
+START_TEST(clients_take_turns)
+{
+	struct client *a = talker(1), *b = loader(), *others[16];
+
+	for (unsigned i = 0; i < 16; i++)
+		others[i] = loader();
+	bench_store_holds();
+	for (unsigned i = 0; i < 16; i++)
+		loads(others[i], "2");
+	loads(a, "2");
+	loads(a, "3");
+	loads(a, "4");
+	loads(b, "2");
+	loads(others[0], "3");
+	ck_assert_uint_eq(bench_store_held(), 16);
+	for (unsigned i = 0; i < 16; i++) {
+		ck_assert(bench_store_reads());
+		ck_assert_uint_eq(bench_store_held(), i < 3 ? 16 : 18 - i);
+	}
+	ck_assert(bench_store_reads());
+	client_hears_like(a, LOADED("2"));
+	ck_assert(bench_store_reads());
+	client_hears_like(b, LOADED("2"));
+	ck_assert(bench_store_reads());
+	client_hears_like(others[0], LOADED("2"));
+	client_hears_like(others[0], LOADED("3"));
+	ck_assert(bench_store_reads());
+	client_hears_like(a, LOADED("3"));
+	ck_assert(bench_store_reads());
+	client_hears_like(a, LOADED("4"));
+	ck_assert(!bench_store_reads());
+}
+END_TEST
+
+/* Its channel ends, or its connection: what waits is never asked, and what is under way has its place until it is told. */
+START_TEST(who_ends_waits_no_more)
+{
+	struct client *a = talker(1), *b = loader();
+
+	bench_store_holds();
+	loads(a, "2");
+	loads(a, "3");
+	loads(a, "4");
+	if (_i == 0)
+		client_gone(a);
+	else
+		client_says(a, "[\"1\",\"5\",\"room:a\",\"phx_leave\",{}]");
+	client_forgets(a);
+	if (_i == 2) {
+		client_says(a, "[\"6\",\"6\",\"room:a\",\"phx_join\",{}]");
+		client_says(a, "[\"6\",\"7\",\"room:a\",\"load\",{}]");
+		client_forgets(a);
+	}
+	ck_assert_uint_eq(bench_store_held(), 1);
+	loads(b, "2");
+	ck_assert(bench_store_reads());
+	client_hears_nothing(a);
+	ck_assert_uint_eq(bench_store_held(), _i == 2 ? 2 : 1);
+	while (bench_store_reads())
+		;
+	client_hears_like(b, LOADED("2"));
+	if (_i == 2)
+		client_hears_like(a, REPLY("\"6\"", "\"7\"", "room:a",
+		    R("{\"page\":[{\"n\":1}],\"more\":0,\"recovered\":*,\"error\":0}")));
+	client_hears_nothing(a);
+}
+END_TEST
+
+/* A join waits behind the page of another channel; its time passes, or its page comes. */
+START_TEST(joins_wait_their_turn)
+{
+	struct client *a = talker(1);
+
+	probe.join = joins_with_history;
+	bench_store_holds();
+	loads(a, "2");
+	client_says(a, "[\"3\",\"3\",\"room:b\",\"phx_join\",{}]");
+	/* The other is the topic's own. */
+	ck_assert_uint_eq(bench_store_held(), 2);
+	if (_i == 0) {
+		pass(bench.limits.join_ms + 100);
+		client_hears_like(a, REPLY("\"3\"", "\"3\"", "room:b", REASON("timeout")));
+	}
+	while (bench_store_reads())
+		;
+	client_hears_like(a, LOADED("2"));
+	if (_i == 1)
+		client_hears_like(a, REPLY("\"3\"", "\"3\"", "room:b", R("{\"page\":[],\"more\":0,\"recovered\":0,\"error\":0}")));
+	client_hears_nothing(a);
+}
+END_TEST
+
+/* When its turn has come the store is away: it is told so, and the next one has its turn. */
+START_TEST(the_store_is_away_by_then)
+{
+	struct client *a = talker(1);
+
+	bench_store_holds();
+	loads(a, "2");
+	loads(a, "3");
+	loads(a, "4");
+	bench_store_fails(failures[_i].error, failures[_i].later);
+	ck_assert(bench_store_reads());
+	for (unsigned i = 0; i < 5; i++)
+		pass(10);
+	client_hears_like(a, LOADED("2"));
+	client_hears_like(a, ANSWER("3", "{\"status\":\"error\",\"response\":{\"page\":[],\"more\":0,\"recovered\":0,\"error\":*}}"));
+	client_hears_like(a, ANSWER("4", "{\"status\":\"error\",\"response\":{\"page\":[],\"more\":0,\"recovered\":0,\"error\":*}}"));
+	bench_store_fails(0, false);
+	loads(a, "5");
+	ck_assert(bench_store_reads());
+	client_hears_like(a, LOADED("5"));
+}
+END_TEST
+
+/* Who asks without end is told that it cannot be; the node ends while all that waits. */
+START_TEST(so_many_pages_wait)
+{
+	struct client *a = talker(1);
+
+	bench_store_holds();
+	for (unsigned i = 0; i < 258; i++) {
+		client_hears_nothing(a);
+		loads(a, "2");
+	}
+	client_hears_like(a, ANSWER("2", "{\"status\":\"error\",\"response\":{\"page\":[],\"more\":0,\"recovered\":0,\"error\":*}}"));
+	if (_i == 1)
+		while (bench_store_reads())
+			client_hears_like(a, LOADED("2"));
+}
+END_TEST
+
 /* Marks. */
 
 static char ids[4][UUID_LEN + 1];	/* of what was said first, second… */
@@ -694,6 +874,12 @@ channel_history_suite(void)
 	tcase_add_loop_test(t, the_store_cannot_be_read, 0, n_failures);
 	tcase_add_test(t, pages_are_loaded);
 	tcase_add_loop_test(t, pages_that_cannot_be_read, 0, n_failures);
+	tcase_add_test(t, pages_come_one_at_a_time);
+	tcase_add_test(t, clients_take_turns);
+	tcase_add_loop_test(t, who_ends_waits_no_more, 0, 3);
+	tcase_add_loop_test(t, joins_wait_their_turn, 0, 2);
+	tcase_add_loop_test(t, the_store_is_away_by_then, 0, (int)(sizeof(failures) / sizeof(failures[0])));
+	tcase_add_loop_test(t, so_many_pages_wait, 0, 2);
 	tcase_add_test(t, marks_go_on);
 	tcase_add_loop_test(t, marks_that_are_none, 0, 2);
 	tcase_add_loop_test(t, marks_that_cannot_be_kept, 0, n_failures);

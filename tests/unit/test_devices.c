@@ -128,7 +128,7 @@ state(void)
 {
 	const struct history_limits limits = { .max = 1, .age_ms = 60000, .last_ms = 3 * (uint64_t)DAY_MS };
 
-	ck_assert_int_eq(history_page(bench.history, SLICE(TOPIC), &limits, false, slice(NULL, 0), 1, on_page, NULL), 0);
+	ck_assert_int_eq(history_page(bench.history, NULL, SLICE(TOPIC), &limits, false, slice(NULL, 0), 1, on_page, NULL), 0);
 	settle();
 	return newest;
 }

@@ -127,6 +127,23 @@ START_TEST(a_hole_of_many_pages)
 }
 END_TEST
 
+/* What a page has no room for is read behind it: nothing is missing. */
+START_TEST(a_hole_of_large_messages)
+{
+	struct hearer *l = listens_behind(3);
+
+	world.fit = 1 + (unsigned)_i;
+	world_append(7);
+	world_lose_bus();
+	world_append(1);
+	world_bus_all();
+	world_answer_all();
+	hearer_got(l, "4 5 6 7 8 9 10 11");
+	ck_assert_uint_eq(world.n_asked, 0);
+	hearer_free(l);
+}
+END_TEST
+
 START_TEST(held_are_bounded)
 {
 	struct hearer *l;
@@ -467,6 +484,7 @@ feed_suite(void)
 	tcase_add_loop_test(t, a_hole_is_read, 0, 1);
 	tcase_add_loop_test(t, a_hole_is_read, 3, 4);
 	tcase_add_test(t, a_hole_of_many_pages);
+	tcase_add_loop_test(t, a_hole_of_large_messages, 0, 4);
 	tcase_add_test(t, held_are_bounded);
 	tcase_add_test(t, what_the_bus_lost_is_found_by_a_check);
 	tcase_add_test(t, a_check_holds_nobody_up);

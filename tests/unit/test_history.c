@@ -377,7 +377,7 @@ mark_of(const char *who)
 {
 	static char	mark_text[UUID_LEN + 1];
 	struct feed    *f = feed_open(history, WORLD_TOPIC, &limits);
-	struct catchup *c = history_catch_up(f, (struct slice){ 0 }, 10, 10, slice_str(who), copy_mark, mark_text);
+	struct catchup *c = history_catch_up(f, NULL, (struct slice){ 0 }, 10, 10, slice_str(who), copy_mark, mark_text);
 
 	memory_turns();
 	catchup_cancel(c);
@@ -538,7 +538,7 @@ START_TEST(pages)
 		id = slice_str(said[rows[_i].id].id);
 	else if (rows[_i].id < 0)
 		id = SLICE("00000000-000a-7000-8000-040000000005");
-	ck_assert_int_eq(history_page(history, WORLD_TOPIC, &limits, rows[_i].forward, id, rows[_i].limit, page_numbers, &got), 0);
+	ck_assert_int_eq(history_page(history, NULL, WORLD_TOPIC, &limits, rows[_i].forward, id, rows[_i].limit, page_numbers, &got), 0);
 	ck_assert_uint_eq(got.n, 0);
 	memory_turns();
 	ck_assert_str_eq(got.p, rows[_i].page);

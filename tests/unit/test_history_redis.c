@@ -151,7 +151,7 @@ joins(struct side *s, const char *last_seen)
 {
 	s->n = 0;
 	s->feed = feed_open(s->history, SLICE("t"), &limits);
-	s->catchup = history_catch_up(s->feed, last_seen != NULL ? slice_str(last_seen) : (struct slice){ 0 }, 500, 50, SLICE(""), on_page, s);
+	s->catchup = history_catch_up(s->feed, NULL, last_seen != NULL ? slice_str(last_seen) : (struct slice){ 0 }, 500, 50, SLICE(""), on_page, s);
 	ck_assert(with_redis_turn_until(loop, is_joined, s, WAIT_MS));
 }
 

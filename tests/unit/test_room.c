@@ -325,7 +325,7 @@ START_TEST(pages)
 	client_says(a, PUSH("2", "load_history", "{\"limit\":2}"));
 	pass(10);
 	client_hears_like(a, ANSWER("2", R("{\"messages\":[" MESSAGE("3") "," MESSAGE("4") "],\"has_more\":true}")));
-	before = xasprintf(PUSH("3", "load_history", "{\"before\":\"%s\",\"limit\":100}"), second);
+	before = xasprintf(PUSH("3", "load_history", "{\"before\":\"%s\",\"after\":null,\"limit\":100}"), second);
 	client_says(a, before);
 	pass(10);
 	client_hears_like(a, ANSWER("3", R("{\"messages\":[" MESSAGE("1") "],\"has_more\":false}")));

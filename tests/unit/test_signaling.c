@@ -110,7 +110,7 @@ look_at_kept(void)
 {
 	const struct history_limits limits = { .max = 1000 };
 
-	ck_assert_int_eq(history_page(bench.history, SLICE("s:1"), &limits, false, slice(NULL, 0), 500, kept_is, NULL), 0);
+	ck_assert_int_eq(history_page(bench.history, NULL, SLICE("s:1"), &limits, false, slice(NULL, 0), 500, kept_is, NULL), 0);
 	settle();
 }
 

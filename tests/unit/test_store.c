@@ -1385,6 +1385,89 @@ START_TEST(what_users_keep_freed_in_between)
 }
 END_TEST
 
+/* Says a text that counts as so many bytes: with event and user. */
+static struct position
+say_bytes(size_t bytes)
+{
+	autobuf struct buf  text = { 0 };
+	struct store_append a = message("room:a", "");
+	struct outcome	    o;
+
+	buf_add_str(&text, "{\"p\":\"");
+	while (text.n < bytes - a.event.n - a.user.n - 2)
+		buf_add_char(&text, 'x');
+	buf_add_str(&text, "\"}");
+	a.payload = buf_slice(&text);
+	o = append(&a);
+	ck_assert_int_eq(o.error, 0);
+	return o.at;
+}
+
+/* As though fewer had been asked for. */
+START_TEST(pages_of_so_many_bytes)
+{
+	static const struct {
+		size_t	 max_bytes;
+		unsigned limit, n;
+		bool	 more;
+	} rows[] = {
+		{ 3000, 60, 3, true }, { 2999, 60, 2, true }, { 1, 60, 1, true }, { 1000, 60, 1, true }, { 2000, 2, 2, true },
+		{ 39999, 60, 39, true }, { 40000, 60, 40, false }, { 40000, 40, 40, false }, { 39000, 39, 39, true },
+		{ 17000, 60, 17, true }, { 16000, 60, 16, true }, { 15999, 60, 15, true }, { 0, 60, 40, false }, { 500, 1, 1, true },
+	};
+	struct position at[40];
+
+	for (unsigned i = 0; i < N(at); i++)
+		at[i] = say_bytes(1000);
+	for (unsigned i = 0; i < 2 * N(rows); i++) {
+		bool		  forward = i % 2 == 0;
+		unsigned	  n = rows[i / 2].n, first = forward ? 0 : (unsigned)N(at) - n;
+		struct store_read r = {
+			.topic = SLICE("room:a"), .forward = forward, .limit = rows[i / 2].limit, .max_bytes = rows[i / 2].max_bytes,
+			.limits = i % 4 < 2 ? many : an_hour,
+		};
+		struct page	  p = fetch(&r);
+
+		ck_assert_uint_eq(p.n, n);
+		ck_assert_int_eq(p.more, rows[i / 2].more);
+		assert_same(p.tip, at[N(at) - 1]);
+		for (unsigned k = 0; k < n; k++)
+			assert_same(p.entries[k].at, at[first + k]);
+		page_done(&p);
+	}
+}
+END_TEST
+
+/* Page by page, whatever the sizes are, each is seen once; what is larger than a page stands alone. */
+START_TEST(pages_of_large_ones)
+{
+	static const size_t sizes[] = { 100, 100, 700000, 100, 300000, 300000, 200000, 100, 100, 600000, 600000, 100 };
+	static const unsigned forward[] = { 2, 1, 2, 4, 1, 1, 1 }, backward[] = { 1, 1, 1, 4, 2, 1, 2 };
+	struct position at[N(sizes)];
+
+	for (unsigned i = 0; i < N(sizes); i++)
+		at[i] = say_bytes(sizes[i]);
+	for (int way = 0; way < 2; way++) {
+		struct store_read r = { .topic = SLICE("room:a"), .forward = way == 0, .limit = 60, .limits = many };
+		unsigned	  seen = 0;
+
+		for (unsigned i = 0; i < N(forward); i++) {
+			struct page p = fetch(&r);
+			unsigned    first = r.forward ? seen : (unsigned)N(at) - seen - p.n;
+
+			ck_assert_uint_eq(p.n, r.forward ? forward[i] : backward[i]);
+			for (unsigned k = 0; k < p.n; k++)
+				assert_same(p.entries[k].at, at[first + k]);
+			seen += p.n;
+			ck_assert_int_eq(p.more, seen < N(at));
+			r.from = p.entries[r.forward ? p.n - 1 : 0].at;
+			page_done(&p);
+		}
+		ck_assert_uint_eq(seen, N(at));
+	}
+}
+END_TEST
+
 static void
 add_common(TCase *t)
 {
@@ -1392,6 +1475,8 @@ add_common(TCase *t)
 	tcase_add_test(t, tags_come_back);
 	tcase_add_test(t, pages);
 	tcase_add_test(t, pages_from_between);
+	tcase_add_test(t, pages_of_so_many_bytes);
+	tcase_add_test(t, pages_of_large_ones);
 	tcase_add_test(t, checks);
 	tcase_add_test(t, checks_with_page);
 	tcase_add_test(t, no_more_than_max);
