@@ -195,6 +195,9 @@ static const struct route_options built_in[] = {
 	{ .pattern = "presence:room:{room_id}", .class = "presence" },
 	{ .pattern = "presence:{user_id}", .class = "devices" },
 	{ .pattern = "room:*", .class = "room" },
+	{ .pattern = "public-*", .class = "pusher", .public = true },
+	{ .pattern = "private-*", .class = "pusher" },
+	{ .pattern = "presence-*", .class = "pusher" },
 };
 
 /* The file's routes stand before the built-in ones. */
