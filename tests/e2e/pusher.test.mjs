@@ -11,6 +11,9 @@ import { ISO, PusherClient } from "./pusher.mjs";
 import { Ws, exchange, upgradeHead } from "./raw.mjs";
 import { noRedis } from "./redis.mjs";
 
+const GRACE = 1000;
+const GRACEFUL = 'route "presence-grace-{name}" { class = "pusher" leave_grace = 1s }';
+
 let n = 0;
 /* A channel that no other test has. */
 const fresh = (kind) => `${kind}-${++n}`;
@@ -222,7 +225,7 @@ function documents({ nodes, settle, known }) {
 	test("data is any value, and an event may be left out", async () => {
 		const channel = fresh("public"), [a, b] = await pair(channel);
 
-		for (const data of ["text", 1.5, true, null, [1, [2]], {}, { data: 1 }]) {
+		for (const data of ["text", 1.5, true, null, [1, [2]], {}, { data: 1 }, { long: "lang ".repeat(20_000) }]) {
 			await a.ok("channel:message", { channel, data });
 			const heard = await b.hears({ type: "channel:message" });
 			assert.deepEqual([heard.event, heard.data], ["message", data]);
@@ -230,6 +233,20 @@ function documents({ nodes, settle, known }) {
 		a.send(`{"type":"channel:message","channel":"${channel}","event":"e","data":{"b":1.0,"a":12345678901234567890,"b2":"\\u00e9"}}`);
 		await b.hears({ event: "e" });
 		assert.match(b.raw.at(-1), /"data":\{"b":1\.0,"a":12345678901234567890,"b2":"\\u00e9"\}/);
+	});
+
+	test("who comes back within leave_grace has not left", async () => {
+		const channel = fresh("presence-grace"), [a, b] = await pair(channel, [{}, { name: "back" }]);
+
+		b.cut();
+		const again = await joined(1, channel, { userInfo: { name: "again" } });
+		assert.equal((await a.hears({ type: "presence:member_joined" })).member.clientId, again.clientId);
+		await sleep(GRACE + 500);
+		await a.hearsNothing();
+		again.cut();
+		const since = Date.now(), { member } = await a.hears({ type: "presence:member_left" });
+		assert.ok(Date.now() - since >= GRACE - 100);
+		assert.deepEqual(member, again.joined.me);
 	});
 
 	test("an update", async () => {
@@ -418,7 +435,7 @@ const CHAT_ROOM = `class ChatRoom {
 describe("the document, on one node", { concurrency: false }, () => {
 	let daemon;
 
-	before(async () => { daemon = await start(); });
+	before(async () => { daemon = await start({ config: GRACEFUL }); });
 	after(() => daemon.stop());
 	documents({ nodes: () => [daemon, daemon], settle: () => {}, known: 1 });
 });
@@ -426,7 +443,7 @@ describe("the document, on one node", { concurrency: false }, () => {
 describe("the document, across two nodes", { skip: noRedis, concurrency: false }, () => {
 	let c;
 
-	before(async () => { c = await Cluster.start({ nodes: 2 }); });
+	before(async () => { c = await Cluster.start({ nodes: 2, config: GRACEFUL }); });
 	after(() => c?.end());
 
 	const metas = async (channel, id) => c.redis.command("HVALS", `roost:presence:{${channel}}:${id}`);
