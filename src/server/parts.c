@@ -211,6 +211,9 @@ static const struct route_options built_in[] = {
 	{ .pattern = "presence:{user_id}", .class = "devices" },
 	{ .pattern = "signaling:call:{call_id}", .class = "signaling" },
 	{ .pattern = "room:*", .class = "room" },
+	{ .pattern = "public-*", .class = "pusher", .public = true },
+	{ .pattern = "private-*", .class = "pusher" },
+	{ .pattern = "presence-*", .class = "pusher" },
 };
 
 /* The file's routes stand before the built-in ones. */

@@ -95,7 +95,7 @@ value_fault(const char *pattern, struct slice value)
 	return NULL;
 }
 
-/* "..", or a dot at an end, leads nowhere; and "=" belongs between blanks. */
+/* "..", or a dot at an end, leads nowhere; "=" belongs between blanks, and captures into values. */
 static const char *
 name_fault(struct slice name)
 {
@@ -104,6 +104,8 @@ name_fault(struct slice name)
 	for (size_t i = 0; i < name.n; i++) {
 		if (name.p[i] == '=')
 			return "has a \"=\" without blanks around it";
+		if (name.p[i] == '{')
+			return "has a capture in the name of a claim";
 		if (name.p[i] == '.' && (i == 0 || i + 1 == name.n || name.p[i - 1] == '.'))
 			return "has a claim's name with nothing before or behind a dot";
 	}

@@ -14,6 +14,7 @@
 #include "history/history.h"
 #include "net/ws.h"
 #include "session/channel.h"
+#include "wire/message.h"
 
 #define PAUSE_MIN_MS	100	/* who goes over the rate is not heard for so long: reading each message to refuse it is work, too */
 
@@ -68,6 +69,40 @@ session_init(struct session *s, struct session_env *env, const struct transport 
 	};
 	session_name(s);
 	session_tell_watcher(s, true, NULL);
+}
+
+/* {"id","name"}, the name if the token has one; null for nobody. */
+static void
+add_user(struct buf *out, const struct identity *who)
+{
+	if (who->user.n == 0) {
+		buf_add_str(out, "null");
+		return;
+	}
+	buf_add_str(out, "{\"id\":");
+	json_quote(out, who->user);
+	if (json_member(who->claims, "username").p != NULL || json_member(who->claims, "name").p != NULL) {
+		buf_add_str(out, ",\"name\":");
+		json_quote(out, who->name);
+	}
+	buf_add_char(out, '}');
+}
+
+void
+session_greet(struct session *s)
+{
+	struct message	   m = { .kind = MESSAGE_PUSH, .event = SLICE("connected"), .typed = true };
+	autobuf struct buf b = { 0 };
+	char		   time[CLOCK_ISO_LEN];
+
+	if (s->codec == NULL || !s->codec->greets)
+		return;
+	buf_addf(&b, "{\"clientId\":\"%s\",\"user\":", s->id);
+	add_user(&b, s->who);
+	buf_addf(&b, ",\"timestamp\":\"%s\"}", clock_iso(wall_ms(), time));
+	m.payload = buf_slice(&b);
+	hub_send(&s->env->pubsub.hub, s->out, s->codec, &m);
+	message_done(&m);
 }
 
 void

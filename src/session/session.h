@@ -141,6 +141,11 @@ void session_env_set_tracker(struct session_env *, struct tracker *);
 /* Takes the reference to `who`. */
 void session_init(struct session *, struct session_env *, const struct transport *, const struct codec *, struct outq *,
     const struct addr *peer, struct identity *who);
+/*
+ * Queues the first message, in a dialect in which that is the server's: "connected" {clientId, user, timestamp}. To be called
+ * once, before anything is received.
+ */
+void session_greet(struct session *);
 /* The connection is gone: every channel ends ("closed"). */
 void session_done(struct session *);
 /* One message from the client. `data` may be anything; text is valid UTF-8. */

@@ -541,6 +541,7 @@ websocket_open(struct websockets *set, const struct websocket_open *o)
 	set->n_all++;
 	stats->websockets++;
 	stats->handshakes_total++;
+	session_greet(&ws->session);
 	websocket_tick(&ws->timer, ws->heard);
 	if (o->rest.n > 0)
 		websocket_on_bytes(o->stream, (char *)(uintptr_t)o->rest.p, o->rest.n);

@@ -25,6 +25,8 @@ struct codec {
 	struct frame   *(*encode)(const struct message *);
 	/* Who is in a channel and joins it again is answered by the class (handle_in of phx_join), and stays in. */
 	bool		joins_once;
+	/* The server speaks first: see session_greet(). */
+	bool		greets;
 	/* What is no raw bytes is written as that codec writes it, and once for both; NULL = all is its own. */
 	const struct codec *text;
 };

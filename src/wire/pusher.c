@@ -246,4 +246,5 @@ const struct codec codec_pusher = {
 	.decode = pusher_decode,
 	.encode = pusher_encode,
 	.joins_once = true,
+	.greets = true,
 };

@@ -1075,7 +1075,7 @@ START_TEST(sample_shows_defaults)
 
 	ck_assert_msg(asleep.code == 0, "%s", asleep.why);
 	ck_assert_msg(awake.code == 0, "%s", awake.why);
-	ck_assert_uint_eq(config_get(awake.set)->n_routes, 8);
+	ck_assert_uint_eq(config_get(awake.set)->n_routes, 11);
 	for (unsigned i = 0; i < config_n_options; i++) {
 		const struct config_option *o = &config_options[i];
 		autobuf struct buf	    want = { 0 }, got = { 0 };

@@ -49,6 +49,7 @@ static const struct {
 	{ "*", "claim a has b", "has neither \"=\" nor \"contains\" behind the name of a claim" },
 	{ "*", "claim a =", "lacks a value" },
 	{ "*", "claim a contains  ", "lacks a value" },
+	{ "a:{b}", "claim a.{b}", "has a capture in the name of a claim" },
 	{ "*", "claim a = {", "has a \"{\" without name and \"}\"" },
 	{ "*", "claim a = x{}", "has a \"{\" without name and \"}\"" },
 	{ "*", "claim a = {user}{b", "has a \"{\" without name and \"}\"" },

@@ -531,11 +531,50 @@ START_TEST(only_the_joined_are_watched)
 }
 END_TEST
 
+/* The first message, where that is the server's. */
+
+static const struct {
+	const char *user, *name, *claims;
+	const char *told;
+} greetings[] = {
+	{ "", "", "{}", "null" },
+	{ "u1", "u1", "{\"sub\":\"u1\"}", "{\"id\":\"u1\"}" },
+	{ "u1", "Ann \"A\"", "{\"username\":\"Ann \\\"A\\\"\"}", "{\"id\":\"u1\",\"name\":\"Ann \\\"A\\\"\"}" },
+	{ "u\"1", "u\"1", "{\"name\":7}", "{\"id\":\"u\\\"1\",\"name\":\"u\\\"1\"}" },
+};
+
+START_TEST(clients_are_greeted)
+{
+	struct client *c = client_new(&codec_pusher, "", 0);
+	autofree char *told = xasprintf("{\"type\":\"connected\",\"clientId\":\"%s\",\"user\":%s,\"timestamp\":\"*:*:*.*\"}",
+	    c->session.id, greetings[_i].told);
+
+	identity_unref(c->session.who);
+	c->session.who = identity_new(slice_str(greetings[_i].user), slice_str(greetings[_i].name),
+	    slice_str(greetings[_i].claims), INT64_MAX);
+	session_greet(&c->session);
+	client_hears_like(c, told);
+	client_hears_nothing(c);
+}
+END_TEST
+
+START_TEST(not_all_are_greeted)
+{
+	struct client *phoenix = client_v2(), *echo = client_new(NULL, "", 0);
+
+	session_greet(&phoenix->session);
+	client_hears_nothing(phoenix);
+	session_greet(&echo->session);
+	client_hears_nothing(echo);
+}
+END_TEST
+
 Suite *
 session_suite(void)
 {
 	Suite *s = suite_create("session");
-	TCase *t = tcase_create("tokens"), *r = tcase_create("rates"), *w = tcase_create("watchers");
+	TCase *t = tcase_create("tokens"), *r = tcase_create("rates"), *w = tcase_create("watchers"),
+	      *g = tcase_create("greetings");
 
 	tcase_add_checked_fixture(t, bench_begin, bench_end);
 	tcase_add_test(t, a_token_that_never_ends);
@@ -564,5 +603,10 @@ session_suite(void)
 	tcase_add_loop_test(w, channels_are_watched, 0, sizeof(watched_ends) / sizeof(watched_ends[0]));
 	tcase_add_test(w, only_the_joined_are_watched);
 	suite_add_tcase(s, w);
+
+	tcase_add_checked_fixture(g, bench_begin, bench_end);
+	tcase_add_loop_test(g, clients_are_greeted, 0, sizeof(greetings) / sizeof(greetings[0]));
+	tcase_add_test(g, not_all_are_greeted);
+	suite_add_tcase(s, g);
 	return s;
 }
