@@ -11,8 +11,8 @@ import { ISO, PusherClient } from "./pusher.mjs";
 import { Ws, exchange, upgradeHead } from "./raw.mjs";
 import { noRedis } from "./redis.mjs";
 
-const GRACE = 1000;
-const GRACEFUL = 'route "presence-grace-{name}" { class = "pusher" leave_grace = 1s }';
+const GRACE = 2000;
+const GRACEFUL = 'route "presence-grace-{name}" { class = "pusher" leave_grace = 2s }';
 
 let n = 0;
 /* A channel that no other test has. */
