@@ -372,5 +372,9 @@ history_add_entry_id(struct buf *out, const struct store_entry *e)
 {
 	char id[UUID_LEN + 1];
 
-	history_add_id(out, e->payload, slice_str(uuid_from_position(e->at, e->tail, id)));
+	/* Its id is that of the message that is gone. */
+	if (slice_is(e->event, HISTORY_DELETED) && json_member(e->payload, "id").p != NULL)
+		buf_add_slice(out, e->payload);
+	else
+		history_add_id(out, e->payload, slice_str(uuid_from_position(e->at, e->tail, id)));
 }

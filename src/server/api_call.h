@@ -17,6 +17,7 @@ struct api_call {
 	unsigned	  asked;	/* answers from elsewhere that are still to come */
 	struct timer	  deadline;
 	struct buf	  name;		/* what stands for NAME or ID in the path, decoded */
+	struct buf	  id;		/* the same behind a NAME */
 	struct buf	  event;	/* of a message */
 	struct buf	  data;		/* an object's text */
 	bool		  value;	/* it is {"data":V}, for V's sake */
@@ -77,6 +78,6 @@ struct slice api_topic(const struct api *, const struct redisReply *);
 
 /* api_nodes.c, api_stats.c, api_channels.c, api_messages.c */
 api_fn api_nodes, api_kick, api_kick_connection, api_list, api_stats, api_channel, api_members, api_post, api_broadcast,
-    api_history;
+    api_history, api_delete;
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * /api/channels/NAME/messages, /api/broadcast and /history: what is said to topics, and what was.
+ * /api/channels/NAME/messages, /api/broadcast and /history: what is said to topics, what was, and what is taken back.
  */
 #include <errno.h>
 
@@ -28,7 +28,7 @@ struct post {
 };
 
 /* Clients would take these for the server's own. */
-static const char *const reserved[] = { "presence_state", "presence_diff", "system", "token_expiring" };
+static const char *const reserved[] = { "presence_state", "presence_diff", "system", "token_expiring", HISTORY_DELETED };
 
 /* What is wrong with an event's name; NULL = nothing. */
 static const char *
@@ -424,4 +424,51 @@ api_history(struct api_call *call, struct slice query, struct slice body)
 		api_invalid(call, "before: expected a message's id");
 	else
 		ask_history(call, &limits, before.n > 0 ? buf_slice(&before) : slice(NULL, 0));
+}
+
+/* What is taken back. */
+
+static void
+no_such_message(struct api_call *call)
+{
+	api_error(call, 404, "NOT_FOUND", "no such message is kept");
+}
+
+static void
+deleted(void *arg, int error, struct slice id, uint64_t retry_ms)
+{
+	struct api_call *call = arg;
+
+	if (!api_call_resume(call))
+		return;
+	if (error == -ENOENT)
+		no_such_message(call);
+	else if (error < 0)
+		api_unavailable(call, "whether the message was deleted is not known");
+	else
+		api_answer(call, SLICE("{\"deleted\":true}"));
+}
+
+void
+api_delete(struct api_call *call, struct slice query, struct slice body)
+{
+	const struct channel_route *route;
+	struct history_limits	    limits;
+	int			    r;
+
+	if (!find_route(call, &route))
+		return;
+	if (!route_history(route, &limits)) {
+		api_error(call, 404, "NOT_FOUND", "this topic keeps no history");
+		return;
+	}
+	api_call_ask(call);
+	r = history_remove(call->api->env->history, api_name(call), &limits, buf_slice(&call->id), deleted, call);
+	if (r == 0)
+		return;
+	api_call_unask(call);
+	if (r == -EINVAL)
+		no_such_message(call);
+	else
+		api_unavailable(call, "Redis is away");
 }

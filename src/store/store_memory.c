@@ -259,6 +259,19 @@ shelf_find(const struct shelf *shelf, struct position at)
 	return from;
 }
 
+/* The i-th goes from between the others. */
+static void
+shelf_remove(struct store_memory *m, struct shelf *shelf, uint32_t i)
+{
+	struct kept *k = *shelf_place(shelf, i);
+
+	for (; i + 1 < shelf->n; i++)
+		*shelf_place(shelf, i) = *shelf_place(shelf, i + 1);
+	shelf->n--;
+	m->bytes -= k->size;
+	kept_unref(k);
+}
+
 /* Where that begins which is not over age. */
 static struct position
 age_floor(const struct store_memory *m, uint64_t age_ms)
@@ -383,12 +396,29 @@ memory_will_tell(struct store_memory *m, struct told *t)
 
 /* ---- append ---- */
 
+/* May the message that it removes go? Then it stands at *place. */
+static bool
+memory_may_remove(const struct store_memory *m, const struct shelf *shelf, const struct store_append *a, uint32_t *place)
+{
+	const struct kept *k;
+
+	if (shelf == NULL)
+		return false;
+	*place = shelf_find(shelf, a->removes->at);
+	if (*place == shelf->n)
+		return false;
+	k = *shelf_place(shelf, *place);
+	return position_compare(k->at, a->removes->at) == 0 && k->tail == a->removes->tail && !slice_eq(k->event, a->event) &&
+	    position_compare(k->at, shelf_floor(m, shelf, &a->limits)) >= 0;
+}
+
 /* Why it is not stored; else 0, and it is counted. */
 static int
 memory_refuses(struct store_memory *m, const struct store_append *a, uint64_t *retry_ms)
 {
 	const struct shelf *shelf = map_get(&m->shelves, a->topic);
 	struct position	    tip = shelf != NULL ? shelf->tip : (struct position){ 0 };
+	uint32_t	    place;
 
 	if (a->rate != NULL)
 		*retry_ms = rates_wait(&m->rates, SLICE(""), a->topic, a->rate->key, &a->rate->rate);
@@ -396,6 +426,8 @@ memory_refuses(struct store_memory *m, const struct store_append *a, uint64_t *r
 		return -EAGAIN;
 	if (a->after != NULL && position_compare(tip, *a->after) != 0)
 		return -ESTALE;
+	if (a->removes != NULL && !memory_may_remove(m, shelf, a, &place))
+		return -ENOENT;
 	if (a->rate != NULL)
 		rates_count(&m->rates, SLICE(""), a->topic, a->rate->key, &a->rate->rate);
 	return 0;
@@ -418,6 +450,8 @@ memory_put(struct store_memory *m, const struct store_append *a)
 		.event = a->event, .payload = a->payload, .user = a->user
 	};
 
+	if (a->removes != NULL)
+		shelf_remove(m, shelf, shelf_find(shelf, a->removes->at));
 	shelf->limits = a->limits;
 	shelf_add(m, shelf, kept_new(a, entry.at, entry.tail));
 	shelf_trim(m, shelf);

@@ -178,7 +178,7 @@ describe("a node alone, with --dev", { concurrency: false }, () => {
 			await no(400, "INVALID_JSON", "POST", messages, { body, headers: JSON_TYPE });
 		for (const body of [[], {}, { event: 1 }, { event: "" }, { event: "x".repeat(129) }, { event: "a\nb" }])
 			await no(422, "INVALID", "POST", messages, { body });
-		for (const event of ["phx_join", "phx_close", "presence_state", "presence_diff", "system", "token_expiring"])
+		for (const event of ["phx_join", "phx_close", "presence_state", "presence_diff", "system", "token_expiring", "message_deleted"])
 			await no(422, "INVALID", "POST", messages, { body: { event, data: {} } });
 		for (const name of ["%00", "a%0Ab", "%7F", "%ff", "%zz", "x".repeat(257)])
 			await no(422, "INVALID", "GET", `/api/channels/${name}/members`);
@@ -196,6 +196,13 @@ describe("a node alone, with --dev", { concurrency: false }, () => {
 		await no(422, "INVALID", "GET", channel("room:kept:a", "/history?limit=101"));
 		await no(422, "INVALID", "GET", channel("room:kept:a", "/history?limit=0"));
 		await no(422, "INVALID", "GET", channel("room:kept:a", "/history?before=x"));
+		for (const id of ["x", "019aa7b2-0000-7000-8000-000000000000"])
+			await no(404, "NOT_FOUND", "DELETE", channel("room:kept:a", `/messages/${id}`));
+		await no(404, "NOT_FOUND", "DELETE", channel("room:a", "/messages/019aa7b2-0000-7000-8000-000000000000"));
+		await no(404, "NOT_FOUND", "DELETE", channel("nowhere:1", "/messages/019aa7b2-0000-7000-8000-000000000000"));
+		await no(404, "NOT_FOUND", "DELETE", channel("room:kept:a", "/messages/"));
+		await no(422, "INVALID", "DELETE", channel("room:kept:a", "/messages/%00"));
+		await no(405, "METHOD_NOT_ALLOWED", "GET", channel("room:kept:a", "/messages/x"));
 		await no(422, "INVALID", "GET", "/api/channels?type=x");
 		await no(422, "INVALID", "GET", "/api/channels?limit=-1");
 	});
@@ -352,6 +359,14 @@ describe("a node alone, with --dev", { concurrency: false }, () => {
 		assert.deepEqual([page.messages.map(({ id }) => id), page.has_more], [ids.slice(3), true]);
 		const older = await read(`?limit=5&before=${ids[3]}`);
 		assert.deepEqual([older.messages.map(({ id }) => id), older.has_more], [ids.slice(0, 3), false]);
+		assert.deepEqual(await fine(d.adminPort, "DELETE", channel("room:kept:h", `/messages/${ids[4]}`)), { deleted: true });
+		await waitFor(() => client.heard("message_deleted").length === 1, "word of it");
+		assert.deepEqual(client.heard("message_deleted"), [{ id: ids[4] }]);
+		assert.deepEqual((await read("")).messages.map(({ event }) => event), [...Array(4).fill("note"), "message_deleted"]);
+		await refused(404, "NOT_FOUND", d.adminPort, "DELETE", channel("room:kept:h", `/messages/${ids[4]}`));
+		const { id } = await post(d.adminPort, "room:kept:h", "note", { i: 5 });
+		await waitFor(() => client.heard("note").at(-1).id === id, "the next one");
+		assert.deepEqual(client.heard("system"), []);
 		await client.cut();
 	});
 
@@ -430,6 +445,28 @@ describe("three nodes", { skip: noRedis, concurrency: false }, () => {
 		for (const id of ["n1", "n2", "n3"])
 			assert.deepEqual((await call(id, "GET", channel("room:kept:api", "/history"))).messages.map((m) => m.id),
 				said.map((m) => m.id));
+		await Promise.all(all.map((m) => m.cut()));
+	});
+
+	test("a message is deleted: everyone is told, and nobody has missed anything", async () => {
+		const all = await everywhere("room:kept:gone");
+		const said = [];
+
+		for (let n = 0; n < 3; n++)
+			said.push((await say("n1", "room:kept:gone", "note", { n })).id);
+		await waitFor(() => all.every((m) => m.heard("note").length === 3), "everyone to hear all");
+		for (const id of [said[2], said[0]])
+			assert.deepEqual(await call("n2", "DELETE", channel("room:kept:gone", `/messages/${id.toUpperCase()}`)), { deleted: true });
+		await refused(404, "NOT_FOUND", port("n3"), "DELETE", channel("room:kept:gone", `/messages/${said[0]}`), { key: KEY });
+		said.push((await say("n3", "room:kept:gone", "note", { n: 3 })).id);
+		await waitFor(() => all.every((m) => m.heard("note").length === 4), "everyone to hear the next");
+		for (const m of all) {
+			assert.deepEqual(m.heard("message_deleted"), [{ id: said[2] }, { id: said[0] }]);
+			assert.deepEqual(m.heard("system"), []);
+		}
+		for (const id of ["n1", "n2", "n3"])
+			assert.deepEqual((await call(id, "GET", channel("room:kept:gone", "/history"))).messages
+				.map((m) => m.event === "note" ? m.id : m.payload), [said[1], { id: said[2] }, { id: said[0] }, said[3]]);
 		await Promise.all(all.map((m) => m.cut()));
 	});
 
