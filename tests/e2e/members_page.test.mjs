@@ -27,12 +27,17 @@ describe("the page of members and cursors", { concurrency: false }, () => {
 		await daemon?.stop();
 	});
 
-	/* Someone in a browser of their own, or in a tab of that one; `complaints` is what the console said. */
+	/*
+	 * Someone in a browser of their own, or in a tab of that one; `complaints` is what the console said, `asked` what the page
+	 * asked the server.
+	 */
 	async function enter(name, { at = daemon, context, state = "joined" } = {}) {
 		const page = await (context ?? await browser.newContext()).newPage();
 
 		page.setDefaultTimeout(PATIENCE);
 		page.complaints = [];
+		page.asked = [];
+		page.on("websocket", (ws) => ws.on("framesent", ({ payload }) => page.asked.push(JSON.parse(payload))));
 		page.on("console", (m) => m.type() === "error" && page.complaints.push(m.text()));
 		page.on("pageerror", (e) => page.complaints.push(String(e)));
 		await page.goto(`${at.httpUrl}/demo/members.html`);
@@ -46,6 +51,8 @@ describe("the page of members and cursors", { concurrency: false }, () => {
 	const typing = (page) => page.locator("#typing").textContent();
 	const messages = (page) => page.locator("#messages .message").evaluateAll((all) => all.map((one) =>
 		[one.querySelector(".from").textContent, one.querySelector(".body").textContent]));
+
+	const updates = (page) => page.asked.filter(({ type }) => type === "channel:update").length;
 
 	async function sees(page, ...names) {
 		const list = () => page.locator("#members .member").allTextContents();
@@ -117,10 +124,14 @@ describe("the page of members and cursors", { concurrency: false }, () => {
 
 		await pointAt(ann, 0.25, 0.5);
 		await seesCursor(bob, "Ann", 0.25, 0.5);
-		for (let x = 0.3; x < 0.75; x += 0.05)
-			await pointAt(ann, x, 0.6);
+
+		/* However often it moves, it is told of ten times a second, and where it rests. */
+		const since = Date.now(), before = updates(ann);
+		for (let i = 0; i < 50; i++)
+			await pointAt(ann, 0.3 + i / 125, 0.6);
 		await pointAt(ann, 0.75, 0.25);
 		await seesCursor(bob, "Ann", 0.75, 0.25);
+		assert.ok(updates(ann) - before <= (Date.now() - since) / 100 + 2, `${updates(ann) - before} updates`);
 		assert.equal(await ann.locator("#board .cursor").count(), 0);
 
 		/* Who comes later sees it where it rests. */
