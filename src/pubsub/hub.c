@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/stats.h"
 
@@ -56,7 +57,8 @@ topic_new(struct slice name)
 	struct topic *t = xmalloc(sizeof(*t) + name.n + token_len);
 
 	*t = (struct topic){
-		.name = { t->text, name.n }, .token = { t->text + name.n, token_len }, .grave.bury = topic_bury,
+		.name = { t->text, name.n }, .token = { t->text + name.n, token_len }, .since = wall_ms(),
+		.grave.bury = topic_bury,
 	};
 	memcpy(t->text, name.p, name.n);
 	json_quote_to(t->text + name.n, name);

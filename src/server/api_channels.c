@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "net/utf8.h"
 #include "presence/tracker.h"
@@ -394,6 +395,18 @@ api_members(struct api_call *call, struct slice query, struct slice body)
 	ask_presences(call, members_told);
 }
 
+/* Since when this node has had clients there. */
+static void
+add_created(struct buf *out, const struct topic *t)
+{
+	char time[CLOCK_ISO_LEN];
+
+	if (t != NULL)
+		buf_addf(out, ",\"createdAt\":\"%s\",", clock_iso(t->since, time));
+	else
+		buf_add_str(out, ",\"createdAt\":null,");
+}
+
 static void
 channel_told(void *arg, int error, struct slice presences)
 {
@@ -409,7 +422,7 @@ channel_told(void *arg, int error, struct slice presences)
 		return;
 	}
 	add_channel(&b, api_name(call), keys > 0 ? keys : count_members(call->api, api_name(call)), call->nodes);
-	buf_add_char(&b, ',');
+	add_created(&b, hub_topic(&call->api->env->pubsub.hub, api_name(call)));
 	buf_add_slice(&b, buf_slice(&members));
 	buf_add_char(&b, '}');
 	api_answer(call, buf_slice(&b));

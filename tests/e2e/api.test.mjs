@@ -218,14 +218,17 @@ describe("a node alone, with --dev", { concurrency: false }, () => {
 	});
 
 	test("a message reaches all clients as it was written", async () => {
+		const began = Date.now();
 		const [a, b] = await Promise.all(["u1", "u2"].map((user) => join(d, "room:a/b é", { user, secret: DEV_SECRET })));
 
 		assert.deepEqual(await fine(d.adminPort, "POST", channel("room:a/b é", "/messages"), {
 			body: ' {"event":"note","data":{"n":1.10,"s":"\\u00e9"}} ' }), { delivered: 2 });
 		await waitFor(() => a.heard("note").length === 1 && b.heard("note").length === 1, "both to hear it");
 		assert.deepEqual(a.heard("note"), [{ n: 1.1, s: "é" }]);
-		assert.deepEqual(await fine(d.adminPort, "GET", channel("room:a/b é")),
-			{ name: "room:a/b é", type: "topic", memberCount: 2, nodes: 1, members: [] });
+		const { createdAt, ...rest } = await fine(d.adminPort, "GET", channel("room:a/b é"));
+		assert.deepEqual(rest, { name: "room:a/b é", type: "topic", memberCount: 2, nodes: 1, members: [] });
+		assert.match(createdAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+		assert.ok(Date.parse(createdAt) >= began && Date.parse(createdAt) <= Date.now(), createdAt);
 		await Promise.all([a.cut(), b.cut()]);
 		await waitFor(async () => (await ask(d.adminPort, "GET", channel("room:a/b é"))).status === 404, "nobody to be there");
 	});
@@ -488,8 +491,8 @@ describe("three nodes", { skip: noRedis, concurrency: false }, () => {
 			`${id} to see it`, PATIENCE);
 			const { channels } = await call(id, "GET", `/api/channels?prefix=${encodeURIComponent("room:seen:*[")}`);
 			assert.deepEqual(channels, [{ name: "room:seen:*[api]?", type: "topic", memberCount: id === "n1" ? 1 : 0, nodes: 1 }]);
-			const { members, memberCount } = await call(id, "GET", channel("room:seen:*[api]?"));
-			assert.deepEqual([members.length, memberCount], [1, 1]);
+			const { members, memberCount, createdAt } = await call(id, "GET", channel("room:seen:*[api]?"));
+			assert.deepEqual([members.length, memberCount, createdAt !== null], [1, 1, id === "n1"]);
 		}
 		await m.cut();
 	});
