@@ -46,6 +46,8 @@
 	X(longpolls_forwarded_total, counter, "requests of long-poll clients passed on to the node of their session") \
 	X(timeouts_total, counter, "connections closed by a deadline") \
 	X(accept_rests_total, counter, "times accepting paused for want of descriptors") \
+	X(events_total, counter, "events written to events.stream") \
+	X(events_dropped_total, counter, "events dropped as too many waited for Redis") \
 	X(log_dropped_total, counter, "log lines that could not be written") \
 	X(reloads_total, counter, "configuration reloads taken") \
 	X(reload_failed_total, counter, "configuration reloads refused") \

@@ -75,6 +75,10 @@ struct config {
 	uint64_t	 heartbeat_ms;		/* "cluster.heartbeat" 1s */
 	uint64_t	 node_timeout_ms;	/* "cluster.timeout" 5s */
 	uint64_t	 ready_grace_ms;	/* "cluster.ready_grace" 5s without Redis until /readyz says so */
+	/* events */
+	char		*events_stream;		/* "events.stream": empty = none */
+	uint64_t	 events_max_length;	/* "events.max_length" 100000 entries, about */
+	uint64_t	 events_max_queue;	/* "events.max_queue" 10000 that wait for Redis */
 	/* presence */
 	uint64_t	 presence_window_ms;	/* "presence.window" 50ms */
 	uint64_t	 presence_load_ms;	/* "presence.load_timeout" 1s */

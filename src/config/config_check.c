@@ -57,6 +57,16 @@ check_cluster(const struct config_set *set, char **why)
 }
 
 static int
+check_events(const struct config_set *set, char **why)
+{
+	const struct config *c = &set->config;
+
+	if (c->events_stream[0] != '\0' && c->redis_url[0] == '\0')
+		return refuse(set, "events.stream", why, "events.stream needs a Redis: set redis.url");
+	return 0;
+}
+
+static int
 check_tls_files(const struct config_set *set, char **why)
 {
 	const struct config *c = &set->config;
@@ -228,7 +238,7 @@ check_authorize_urls(const struct config_set *set, char **why)
 }
 
 static int (*const checks[])(const struct config_set *, char **) = {
-	check_redis, check_cluster, check_tls_files, check_listen, check_admin_listen, check_sizes, check_secret, check_password,
+	check_redis, check_cluster, check_events, check_tls_files, check_listen, check_admin_listen, check_sizes, check_secret, check_password,
 	check_authorize_secret, check_authorize_urls,
 };
 

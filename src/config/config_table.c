@@ -117,6 +117,15 @@ const struct config_option config_options[] = {
 	  .max = HOUR,
 	  .help = "so long without Redis before /readyz says 503" },
 
+	{ .name = "events.stream", .type = CONFIG_STRING, AT(events_stream), .value = "",
+	  .help = "Redis stream that is told who comes and goes; empty: none" },
+	{ .name = "events.max_length", .type = CONFIG_NUMBER, AT(events_max_length), .value = "100000",
+	  .min = 1, .max = BILLION,
+	  .help = "entries that this stream keeps, about" },
+	{ .name = "events.max_queue", .type = CONFIG_NUMBER, AT(events_max_queue), .value = "10000",
+	  .min = 1, .max = MILLION,
+	  .help = "events that may wait for Redis; the oldest go" },
+
 	{ .name = "presence.window", .type = CONFIG_DURATION, AT(presence_window_ms), .value = "50ms",
 	  .min = 1, .max = MINUTE, .reload = true,
 	  .help = "changes of presence are told to clients so often" },

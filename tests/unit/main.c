@@ -46,6 +46,7 @@
 	X(fetch) \
 	X(frame) \
 	X(guard) \
+	X(happenings) \
 	X(history) \
 	X(history_redis) \
 	X(http) \
