@@ -160,6 +160,7 @@ struct config {
 	/* admin */
 	char		*admin_key_file;	/* "admin.api_key_file" */
 	char		*admin_claim;		/* "admin.claim": as behind "claim" of a guard's entry */
+	uint64_t	 admin_max_rate;	/* "admin.max_rate" 0: calls of the API a second; 0 = any number */
 	/* debug */
 	char		*echo_path;		/* "debug.echo_path": loopback listeners only */
 	/* dev */

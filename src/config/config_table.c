@@ -330,6 +330,9 @@ const struct config_option config_options[] = {
 	{ .name = "admin.claim", .type = CONFIG_STRING, AT(admin_claim), .value = "",
 	  .reload = true,
 	  .help = "claim of tokens that are as good as this key: role = admin" },
+	{ .name = "admin.max_rate", .type = CONFIG_NUMBER, AT(admin_max_rate), .value = "0",
+	  .max = MILLION, .reload = true,
+	  .help = "calls of the HTTP API that are taken a second; 0: any number" },
 
 	{ .name = "debug.echo_path", .type = CONFIG_STRING, AT(echo_path), .value = "",
 	  .check = check_path, .reload = true,

@@ -190,6 +190,8 @@ api_on_head(struct api *api, const struct http_conn *conn, const struct http_req
 
 	if (r != 0)
 		return r;
+	if (bucket_take(&api->bucket, api->loop->now, api->options.rate, api->options.rate) > 0)
+		return refuse(how, 429, "Retry-After: 1\r\n", ERROR("RATE_LIMITED", "more calls a second than admin.max_rate"));
 	p = path_find(req->path, names);
 	if (p == NULL)
 		return refuse(how, 404, NULL, ERROR("NOT_FOUND", "there is no such path"));

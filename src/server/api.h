@@ -6,6 +6,7 @@
 #define SERVER_API_H
 
 #include "net/http_server.h"
+#include "net/rates.h"
 #include "server/api_key.h"
 #include "server/backplane.h"
 #include "server/kick.h"
@@ -18,6 +19,7 @@ struct api_options {
 	const struct guard *guard;	/* whose token it allows may call, too; borrowed, NULL = nobody's */
 	size_t		 max_body;
 	uint64_t	 timeout_ms;	/* a call without an answer from elsewhere */
+	uint32_t	 rate;		/* calls a second; 0 = any number */
 };
 
 struct api {
@@ -30,6 +32,7 @@ struct api {
 	struct api_options	 options;
 	struct list		 calls;		/* struct api_call */
 	unsigned		 n_calls;
+	struct bucket		 bucket;	/* of calls that may be made now */
 };
 
 /* Borrows all; the options are set before the first request. */

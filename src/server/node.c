@@ -231,7 +231,7 @@ node_configure(struct node *n, uint64_t connections)
 	};
 	n->api.options = (struct api_options){
 		.key = &p->api_key, .guard = p->admin, .max_body = c->max_message,
-		.timeout_ms = c->redis_timeout_ms + API_SLACK_MS,
+		.timeout_ms = c->redis_timeout_ms + API_SLACK_MS, .rate = (uint32_t)c->admin_max_rate,
 	};
 	n->drain.options = (struct drain_options){
 		.time_ms = c->drain_ms, .delay_ms = c->drain_delay_ms, .close_ms = c->close_ms,

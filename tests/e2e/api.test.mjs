@@ -82,6 +82,31 @@ describe("who may call", { concurrency: false }, () => {
 		await d.stop();
 	});
 
+	test("more calls a second than admin.max_rate", async () => {
+		const d = await start({ dev: true, config: "admin { max_rate = 3 }\n" });
+		const nodes = (key) => ask(d.adminPort, "GET", "/api/nodes", { key });
+		const statuses = [];
+
+		for (let i = 0; i < 10; i++)
+			assert.equal((await nodes("no")).status, 401, "who may not call takes nothing from who may");
+		for (let i = 0; i < 6; i++)
+			statuses.push((await nodes(DEV_KEY)).status);
+		assert.deepEqual(statuses.slice(0, 3), [200, 200, 200]);
+		assert.ok(statuses.includes(429), statuses.join());
+		await waitFor(async () => (await nodes(DEV_KEY)).status === 200, "a second to pass");
+		for (let i = 0, got; got?.status !== 429; i++) {
+			assert.ok(i < 10);
+			got = await nodes(DEV_KEY);
+			if (got.status === 429)
+				assert.deepEqual([got.headers["retry-after"], got.body.error.code], ["1", "RATE_LIMITED"]);
+		}
+		d.configure("");
+		await d.reload();
+		for (let i = 0; i < 20; i++)
+			assert.equal((await nodes(DEV_KEY)).status, 200);
+		await d.stop();
+	});
+
 	test("a key from a file, and another one after a reload", async () => {
 		const d = await start({ config: "" });
 		const file = d.file("api.key");
