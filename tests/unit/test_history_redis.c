@@ -453,6 +453,7 @@ START_TEST(removed_by_us)
 	history_resync(b->history);
 	say(a, true);
 	ck_assert(with_redis_turn_until(loop, all_have_it, NULL, WAIT_MS));
+	ck_assert(with_redis_turn_until(loop, all_are_stored, NULL, WAIT_MS));
 	got(a, "1 2 3 999 999 4");
 	got(b, "1 2 3 999 999 4");
 }
