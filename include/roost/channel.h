@@ -12,7 +12,7 @@
 #include <roost/history.h>
 
 /* Bumped when anything below changes in a way that a compiled module could notice. */
-#define ROOST_CHANNEL_ABI	3
+#define ROOST_CHANNEL_ABI	4
 
 struct channel;
 struct channel_presence;
@@ -65,6 +65,7 @@ struct channel_presence {
 	const struct slice *gone;
 	unsigned	 n_gone;
 	struct channel	*by;		/* whose new one came last, of those of channels here; NULL: none of them has one */
+	struct channel *const *owners;	/* whose the n_new new ones are, each: a channel here, or NULL */
 };
 
 /*
@@ -127,6 +128,13 @@ struct channel_class {
 	 * clients are to hear of it is said with channel_tell_here().
 	 */
 	int	(*handle_presence)(struct channel *, const struct channel_presence *);
+	/* With handle_presence: clients are shown presence_state and presence_diff as well. */
+	bool	shows_presence;
+	/*
+	 * Broadcasts of this class' channels name who says them and when, to clients of the Pusher-style protocol: {"clientId",
+	 * "userId"} and a timestamp. (A client of that protocol that joins where it is in already comes to handle_in, with the event phx_join.)
+	 */
+	bool	names_senders;
 	/* The list of channel_open_list() changed, by whichever channel of the user's, on any node. */
 	int	(*handle_list)(struct channel *);
 	/*
@@ -167,6 +175,8 @@ ROOST_API struct slice channel_topic(const struct channel *);
 ROOST_API struct slice channel_capture(const struct channel *, const char *name);
 /* The user of the channel's token (the join's own, else the connection's); empty for anonymous clients. */
 ROOST_API struct slice channel_user(const struct channel *);
+/* The connection's id, in the cluster: "clientId". */
+ROOST_API struct slice channel_client(const struct channel *);
 /* Claim username or name, else the user. */
 ROOST_API struct slice channel_user_name(const struct channel *);
 /* All claims of the token: JSON object text; {} for anonymous clients. */
@@ -214,6 +224,14 @@ ROOST_API int channel_broadcast(struct channel *, struct slice event, struct cha
 ROOST_API int channel_broadcast_from(struct channel *, struct slice event, struct channel_payload);
 /* To the topic's channels on this node alone, but `except` (may be NULL): where each node finds out by itself. */
 ROOST_API int channel_tell_here(struct channel *, struct slice event, struct channel_payload, const struct channel *except);
+/*
+ * Any JSON value as the data of a broadcast, to all but this channel: where it is no object, Phoenix' clients get {"data":VALUE}.
+ */
+ROOST_API int channel_broadcast_data_from(struct channel *, struct slice event, struct slice value);
+/* As channel_tell_here(), to clients of the Pusher-style protocol alone: {"type":TYPE,"channel":TOPIC,…members of the payload}. */
+ROOST_API int channel_tell_typed_here(struct channel *, struct slice type, struct slice payload, const struct channel *except);
+/* The topic's channels on this node, this one included where it has joined. */
+ROOST_API unsigned channel_count_here(const struct channel *);
 /* Do the class' intercepts hold for this channel? They do at first; one that filters nothing yet is spared the detour. */
 ROOST_API void channel_set_intercepting(struct channel *, bool on);
 
@@ -246,9 +264,17 @@ ROOST_API struct slice channel_meta(const struct channel *, struct slice key);
  * them over: nobody sees a leave. 0 at first. A client that says phx_leave leaves at once.
  */
 ROOST_API void channel_set_leave_grace(struct channel *, uint64_t ms);
+/*
+ * As the last act of join: `return channel_await_presence(…)`. Learns who is present in the topic, on all nodes, and calls fn,
+ * which accepts or refuses; behind the accepted join every change that channel_presences() did not show there comes as news, and
+ * none that it did.
+ */
+ROOST_API int channel_await_presence(struct channel *, void (*fn)(struct channel *));
 /* Keys present. Known from presence_state on. */
 ROOST_API unsigned channel_presence_count(const struct channel *);
-/* Each presence in the topic; fn returns false to stop. */
+/* Presences whose clients are there, on all nodes, as far as is known: those, too, of which nobody was told yet. */
+ROOST_API unsigned channel_count_present(const struct channel *);
+/* Each presence in the topic, as clients see it now; fn returns false to stop. */
 ROOST_API void channel_presences(const struct channel *, bool (*fn)(void *arg, struct slice key, struct slice meta), void *arg);
 
 /*

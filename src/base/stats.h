@@ -24,6 +24,8 @@
 	X(http_requests_total, counter, "HTTP requests read") \
 	X(http_errors_total, counter, "HTTP requests answered with 4xx or 5xx") \
 	X(auth_failures_total, counter, "tokens refused") \
+	X(authorizer_calls_total, counter, "calls of an authorize_url") \
+	X(authorizer_failures_total, counter, "joins refused as an authorize_url gave no answer, or was not asked") \
 	X(joins_total, counter, "channel joins accepted") \
 	X(join_errors_total, counter, "channel joins refused") \
 	X(messages_in_total, counter, "messages received from clients") \
@@ -44,6 +46,8 @@
 	X(longpolls_forwarded_total, counter, "requests of long-poll clients passed on to the node of their session") \
 	X(timeouts_total, counter, "connections closed by a deadline") \
 	X(accept_rests_total, counter, "times accepting paused for want of descriptors") \
+	X(events_total, counter, "events written to events.stream") \
+	X(events_dropped_total, counter, "events dropped as too many waited for Redis") \
 	X(log_dropped_total, counter, "log lines that could not be written") \
 	X(reloads_total, counter, "configuration reloads taken") \
 	X(reload_failed_total, counter, "configuration reloads refused") \

@@ -10,6 +10,7 @@ extern const struct channel_class chat_class;
 extern const struct channel_class comments_class;
 extern const struct channel_class devices_class;
 extern const struct channel_class presence_class;
+extern const struct channel_class pusher_class;
 extern const struct channel_class room_class;
 extern const struct channel_class signaling_class;
 

@@ -53,6 +53,13 @@ comments_history(const void *data, struct history_limits *limits)
 	return true;
 }
 
+/* What was deleted is not there; that it was is no comment. */
+static bool
+comments_wants(const struct channel *ch, const struct history_message *m)
+{
+	return !slice_is(m->event, "message_deleted");
+}
+
 static const struct common_list comments_kept = { .name = "comments", .add = common_add_message };
 
 static void
@@ -166,4 +173,5 @@ const struct channel_class comments_class = {
 	.join = comments_join,
 	.handle_in = comments_handle_in,
 	.history = comments_history,
+	.wants = comments_wants,
 };

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "channels/common.h"
+#include "channels/merge.h"
 
 #define MAX_USER	128	/* bytes of a user's id */
 #define MAX_NAME	256	/* bytes of a field's name */
@@ -99,93 +100,6 @@ fields_are_fine(struct channel *ch, struct slice fields)
 	return true;
 }
 
-/* A member that may go into the meta. */
-struct field {
-	struct slice	name;	/* decoded */
-	struct slice	token;	/* the name as it was written */
-	struct slice	value;	/* p == NULL: it does not */
-	size_t		place;
-};
-
-/* Adds the object's members to an array of fields; `names` has room for what is decoded. */
-static void
-fields_add(struct buf *fields, struct buf *names, struct slice object)
-{
-	struct field f = { .place = fields->n / sizeof(f) };
-
-	for (size_t at = 0; channel_json_next(object, &at, &f.token, &f.value) > 0; f.place++) {
-		char *to = names->p + names->n;
-
-		if (channel_json_string(f.token, to, names->cap - names->n, &f.name) < 0)
-			f.name = f.token;
-		if (f.name.p == to)
-			names->n += f.name.n;
-		buf_add(fields, &f, sizeof(f));
-	}
-}
-
-static int
-by_name(const void *a, const void *b)
-{
-	const struct field *x = *(const struct field *const *)a, *y = *(const struct field *const *)b;
-	int		    r = slice_compare(x->name, y->name);
-
-	return r != 0 ? r : (x->place > y->place) - (x->place < y->place);
-}
-
-/* Of several of one name the last value counts: in the place of the meta's own (those before n_meta), else in its own. */
-static void
-fields_unite(struct field *fields, size_t n_meta, size_t n)
-{
-	autobuf struct buf sorted = { 0 };
-	struct field	 **by = (void *)buf_room(&sorted, n * sizeof(*by));
-
-	for (size_t i = 0; i < n; i++)
-		by[i] = &fields[i];
-	qsort(by, n, sizeof(*by), by_name);
-	for (size_t i = 1; i < n; i++) {
-		if (!slice_eq(by[i - 1]->name, by[i]->name))
-			continue;
-		if (by[i - 1]->place < n_meta) {
-			by[i - 1]->value = by[i]->value;
-			by[i]->value.p = NULL;
-			by[i] = by[i - 1];
-		} else
-			by[i - 1]->value.p = NULL;
-	}
-}
-
-/*
- * The meta without what the server added, with the fields in the place of those of their names, or behind. Of a client's
- * making, and up to thousands: so nothing here looks through all of them for each.
- */
-static void
-merge(struct buf *out, struct slice meta, struct slice object)
-{
-	autobuf struct buf all = { 0 }, names = { 0 };
-	struct field	  *fields;
-	size_t		   n_meta, n;
-
-	buf_room(&names, meta.n + object.n);
-	fields_add(&all, &names, meta);
-	n_meta = all.n / sizeof(*fields);
-	fields_add(&all, &names, object);
-	fields = (void *)all.p;
-	n = all.n / sizeof(*fields);
-	fields_unite(fields, n_meta, n);
-	buf_add_char(out, '{');
-	for (size_t i = 0; i < n; i++) {
-		if (fields[i].value.p == NULL || slice_starts(fields[i].name, SLICE("phx_")))
-			continue;
-		if (out->n > 1)
-			buf_add_char(out, ',');
-		buf_add_slice(out, fields[i].token);
-		buf_add_char(out, ':');
-		buf_add_slice(out, fields[i].value);
-	}
-	buf_add_char(out, '}');
-}
-
 /* What belongs to the join itself, and is not shown. */
 static bool
 name_is_of_join(struct slice token)
@@ -259,7 +173,7 @@ presence_joined(struct channel *ch)
 
 	channel_set_leave_grace(ch, r->leave_grace);
 	buf_addf(&first, "{\"online_at\":%lld,\"status\":\"online\"}", (long long)(channel_wall(ch) / 1000));
-	merge(&meta, buf_slice(&first), slice_str(p->fields));
+	merge_objects(&meta, buf_slice(&first), slice_str(p->fields));
 	common_track(ch, channel_user(ch), buf_slice(&meta));
 	free(p->fields);
 	p->fields = NULL;
@@ -278,7 +192,7 @@ presence_change(struct channel *ch, struct slice fields)
 		channel_reply_reason(ch, "invalid_state");
 		return;
 	}
-	merge(&meta, old, fields);
+	merge_objects(&meta, old, fields);
 	if (meta.n <= COMMON_MAX_META)
 		r = channel_update(ch, channel_user(ch), buf_slice(&meta));
 	if (r < 0)

@@ -49,6 +49,8 @@ struct config_route {
 	char		  *module;	/* path of a .so, or NULL */
 	bool		   public;	/* anonymous sockets may join */
 	char		  *rate_reason;	/* what who is over a rate is told; NULL = rate_limit */
+	struct config_list allow;	/* guards; any one suffices; none = no guard */
+	char		  *authorize_url;	/* who else is asked; NULL = nobody */
 	struct config_pair *options;	/* every other setting, in the file's order */
 	unsigned	   n_options;
 	struct config_rate *rates;
@@ -73,6 +75,10 @@ struct config {
 	uint64_t	 heartbeat_ms;		/* "cluster.heartbeat" 1s */
 	uint64_t	 node_timeout_ms;	/* "cluster.timeout" 5s */
 	uint64_t	 ready_grace_ms;	/* "cluster.ready_grace" 5s without Redis until /readyz says so */
+	/* events */
+	char		*events_stream;		/* "events.stream": empty = none */
+	uint64_t	 events_max_length;	/* "events.max_length" 100000 entries, about */
+	uint64_t	 events_max_queue;	/* "events.max_queue" 10000 that wait for Redis */
 	/* presence */
 	uint64_t	 presence_window_ms;	/* "presence.window" 50ms */
 	uint64_t	 presence_load_ms;	/* "presence.load_timeout" 1s */
@@ -114,6 +120,12 @@ struct config {
 	uint64_t	 auth_cache;		/* "auth.cache" 1024 tokens */
 	struct config_key *keys;
 	unsigned	 n_keys;
+	/* authorize */
+	char		*authorize_secret_file;	/* "authorize.secret_file" */
+	char		*authorize_secret;	/* "authorize.secret": variable or file only; instead of that file */
+	uint64_t	 authorize_timeout_ms;	/* "authorize.timeout" 2s */
+	uint64_t	 authorize_cache_ms;	/* "authorize.cache" 5s; 0 = off */
+	uint64_t	 authorize_parallel;	/* "authorize.parallel" 16 calls of one URL */
 	/* limits */
 	uint64_t	 max_message;		/* "limits.max_message" 1m */
 	uint64_t	 max_fragments;		/* "limits.max_fragments" 16384 */
@@ -147,6 +159,8 @@ struct config {
 	uint64_t	 drain_delay_ms;	/* "drain.delay" 2s: so long listeners stay, answering 503 */
 	/* admin */
 	char		*admin_key_file;	/* "admin.api_key_file" */
+	char		*admin_claim;		/* "admin.claim": as behind "claim" of a guard's entry */
+	uint64_t	 admin_max_rate;	/* "admin.max_rate" 0: calls of the API a second; 0 = any number */
 	/* debug */
 	char		*echo_path;		/* "debug.echo_path": loopback listeners only */
 	/* dev */

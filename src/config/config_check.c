@@ -57,6 +57,16 @@ check_cluster(const struct config_set *set, char **why)
 }
 
 static int
+check_events(const struct config_set *set, char **why)
+{
+	const struct config *c = &set->config;
+
+	if (c->events_stream[0] != '\0' && c->redis_url[0] == '\0')
+		return refuse(set, "events.stream", why, "events.stream needs a Redis: set redis.url");
+	return 0;
+}
+
+static int
 check_tls_files(const struct config_set *set, char **why)
 {
 	const struct config *c = &set->config;
@@ -194,8 +204,42 @@ check_password(const struct config_set *set, char **why)
 	return check_hidden(set, "redis.password", "ROOST_REDIS_PASSWORD", why);
 }
 
+static int
+check_authorize_secret(const struct config_set *set, char **why)
+{
+	const struct config *c = &set->config;
+
+	if (c->authorize_secret[0] == '\0')
+		return 0;
+	if (c->authorize_secret_file[0] != '\0')
+		return refuse(set, "authorize.secret", why, "authorize.secret and authorize.secret_file are both set: "
+		    "one of them is the secret");
+	return check_hidden(set, "authorize.secret", "authorize.secret_file", why);
+}
+
+/* An authorizer must be able to know that it is us. */
+static int
+check_authorize_urls(const struct config_set *set, char **why)
+{
+	const struct config *c = &set->config;
+
+	if (c->authorize_secret[0] != '\0' || c->authorize_secret_file[0] != '\0')
+		return 0;
+	for (unsigned i = 0; i < c->n_routes; i++) {
+		const struct config_route *r = &c->routes[i];
+
+		if (r->authorize_url == NULL)
+			continue;
+		*why = xasprintf("%s:%u: route \"%s\": authorize_url needs a secret to sign with: set authorize.secret_file",
+		    set->file != NULL ? set->file : "", r->line, r->pattern);
+		return EX_CONFIG;
+	}
+	return 0;
+}
+
 static int (*const checks[])(const struct config_set *, char **) = {
-	check_redis, check_cluster, check_tls_files, check_listen, check_admin_listen, check_sizes, check_secret, check_password,
+	check_redis, check_cluster, check_events, check_tls_files, check_listen, check_admin_listen, check_sizes, check_secret, check_password,
+	check_authorize_secret, check_authorize_urls,
 };
 
 int

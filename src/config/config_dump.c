@@ -132,6 +132,17 @@ dump_other_options(const struct config_route *r, struct buf *out)
 }
 
 static void
+dump_allow(const struct config_list *allow, struct buf *out)
+{
+	for (unsigned i = 0; i < allow->n; i++) {
+		buf_add_str(out, i == 0 ? "\tallow = { " : ", ");
+		config_quote(out, allow->items[i]);
+	}
+	if (allow->n > 0)
+		buf_add_str(out, " }\n");
+}
+
+static void
 dump_route(const struct config_set *set, const struct config_route *r, struct buf *out)
 {
 	buf_addf(out, "# %s:%u\n", set->file != NULL ? set->file : "", r->line);
@@ -141,6 +152,8 @@ dump_route(const struct config_set *set, const struct config_route *r, struct bu
 	if (r->public)
 		buf_add_str(out, "\tpublic = yes\n");
 	dump_assignment(out, "rate_reason", r->rate_reason);
+	dump_allow(&r->allow, out);
+	dump_assignment(out, "authorize_url", r->authorize_url);
 	dump_known_options(r, out);
 	dump_other_options(r, out);
 	for (unsigned i = 0; i < r->n_rates; i++)

@@ -67,6 +67,8 @@ route_grammar(cfg_opt_t *out, cfg_opt_t *rate)
 	*out++ = value_grammar("module", false, config_on_route_text);
 	*out++ = value_grammar("public", false, config_on_route_public);
 	*out++ = value_grammar("rate_reason", false, config_on_route_rate_reason);
+	*out++ = value_grammar("allow", true, config_on_route_allow);
+	*out++ = value_grammar("authorize_url", false, config_on_route_authorize_url);
 	*out++ = value_grammar("options", true, config_on_route_pair);
 	for (unsigned i = 0; i < config_n_settings; i++)
 		*out++ = value_grammar(config_settings[i].name, config_settings[i].type == CONFIG_LIST,
@@ -101,7 +103,7 @@ config_grammar_new(void)
 	cfg_opt_t	    key[] = { value_grammar(CONFIG_LINE, false, config_on_line),
 				value_grammar("file", false, config_on_key_file),
 				value_grammar("alg", false, config_on_key_alg), CFG_END() };
-	autofree cfg_opt_t *route = xcalloc(config_n_settings + 8, sizeof(*route));
+	autofree cfg_opt_t *route = xcalloc(config_n_settings + 10, sizeof(*route));
 	autofree cfg_opt_t *root = xcalloc(2 * config_n_options + 4, sizeof(*root));
 	unsigned	    n_sections = sections_grammar(root), n = n_sections;
 	cfg_t		   *cfg;

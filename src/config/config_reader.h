@@ -43,6 +43,8 @@ int config_on_rate_end(cfg_t *, cfg_opt_t *);
 int config_on_route_text(cfg_t *, cfg_opt_t *, const char *value, void *result);
 int config_on_route_public(cfg_t *, cfg_opt_t *, const char *value, void *result);
 int config_on_route_rate_reason(cfg_t *, cfg_opt_t *, const char *value, void *result);
+int config_on_route_allow(cfg_t *, cfg_opt_t *, const char *value, void *result);
+int config_on_route_authorize_url(cfg_t *, cfg_opt_t *, const char *value, void *result);
 int config_on_route_setting(cfg_t *, cfg_opt_t *, const char *value, void *result);
 int config_on_route_pair(cfg_t *, cfg_opt_t *, const char *value, void *result);
 int config_on_route_end(cfg_t *, cfg_opt_t *);

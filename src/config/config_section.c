@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "config/config_reader.h"
+#include "net/fetch.h"
 #include "session/routes.h"
 
 struct config_reader *config_reading;
@@ -130,6 +131,31 @@ config_on_route_rate_reason(cfg_t *cfg, cfg_opt_t *opt, const char *value, void 
 	if (value[0] == '\0' || strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(value) || strlen(value) > 64)
 		return complain(cfg, "route.rate_reason: expected a word such as rate_limit_exceeded, got '%s'", value);
 	return set_once(cfg, opt, value, &config_reading->route.rate_reason);
+}
+
+/* What an entry means is for the guards to say. */
+int
+config_on_route_allow(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+	struct config_list *allow = &config_reading->route.allow;
+
+	*(const char **)result = value;
+	if (opt->nvalues == 1 && allow->n > 0)
+		return complain(cfg, "this route's allow is already set");
+	if (opt->nvalues > CONFIG_MAX_ITEMS)
+		return complain(cfg, "route.allow: expected at most %u elements", CONFIG_MAX_ITEMS);
+	config_list_add(allow, value, strlen(value));
+	return 0;
+}
+
+int
+config_on_route_authorize_url(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+	*(const char **)result = value;
+	if (!fetch_url_is_fine(value))
+		return complain(cfg, "route.authorize_url: expected http://HOST/PATH or https://HOST/PATH, "
+		    "without user, password and #, got '%s'", value);
+	return set_once(cfg, opt, value, &config_reading->route.authorize_url);
 }
 
 int
@@ -293,6 +319,9 @@ config_on_route_end(cfg_t *cfg, cfg_opt_t *opt)
 	fault = route_pattern_fault(route->pattern);
 	if (fault != NULL)
 		return config_complain(route->line, "route \"%s\": the pattern %s", route->pattern, fault);
+	/* Does it let in nobody, or everybody? */
+	if (route->allow.n == 0 && (cfg_getopt(last_section(opt), "allow")->flags & CFGF_MODIFIED) != 0)
+		return config_complain(route->line, "route \"%s\": allow is empty: \"anyone\" lets in everybody", route->pattern);
 	if (route->class == NULL && route->module == NULL)
 		return config_complain(route->line, "route \"%s\" needs a class or a module", route->pattern);
 	return 0;

@@ -438,6 +438,8 @@ config_route_free(struct config_route *r)
 	free(r->class);
 	free(r->module);
 	free(r->rate_reason);
+	free(r->authorize_url);
+	config_list_free(&r->allow);
 	*r = (struct config_route){ 0 };
 }
 

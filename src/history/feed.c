@@ -214,10 +214,12 @@ feed_deliver(struct feed *f, const struct store_entry *e)
 void
 feed_announce(struct feed *f)
 {
+	const struct broadcast resync = { .event = SLICE("system"), .payload = SLICE(HISTORY_RESYNC) };
+
 	log_peer(LOG_INFO_, NULL, "history of %.*s: messages may have been missed", SLICE_ARG(f->topic));
 	catchup_cut(f);
 	f->delivering = true;
-	pubsub_receive(f->history->pubsub, f->topic, SLICE("system"), SLICE(HISTORY_RESYNC), false, NULL);
+	pubsub_receive(f->history->pubsub, f->topic, &resync, NULL);
 	f->delivering = false;
 }
 

@@ -31,7 +31,7 @@ history_deliver_loose(struct history *h, struct slice topic, const struct store_
 	if (hub_topic(&h->pubsub->hub, topic) == NULL)
 		return;
 	history_add_entry_id(&payload, e);
-	pubsub_receive(h->pubsub, topic, e->event, buf_slice(&payload), false, NULL);
+	pubsub_receive(h->pubsub, topic, &(struct broadcast){ .event = e->event, .payload = buf_slice(&payload) }, NULL);
 }
 
 static void
@@ -372,5 +372,9 @@ history_add_entry_id(struct buf *out, const struct store_entry *e)
 {
 	char id[UUID_LEN + 1];
 
-	history_add_id(out, e->payload, slice_str(uuid_from_position(e->at, e->tail, id)));
+	/* Its id is that of the message that is gone. */
+	if (slice_is(e->event, HISTORY_DELETED) && json_member(e->payload, "id").p != NULL)
+		buf_add_slice(out, e->payload);
+	else
+		history_add_id(out, e->payload, slice_str(uuid_from_position(e->at, e->tail, id)));
 }

@@ -54,6 +54,13 @@ int history_say(struct feed *, const struct history_words *, history_said_fn *, 
 int history_say_to(struct history *, struct slice topic, const struct history_limits *, struct slice event, struct slice payload,
     history_said_fn *, void *arg);
 /*
+ * The message of that id is no longer kept, and everyone is told so by HISTORY_DELETED {"id":ID}, which is kept as a message of
+ * its own: who comes back later hears it, too. `fn` is told -ENOENT where there is no such message; the id is that of the
+ * announcement. -EINVAL: it is no id.
+ */
+#define HISTORY_DELETED	"message_deleted"
+int history_remove(struct history *, struct slice topic, const struct history_limits *, struct slice id, history_said_fn *, void *arg);
+/*
  * The subscriber goes: appends under way that leave it out forget it, and the feed does not mind that it is behind its
  * page. To be said, before feed_close(), for everyone who was an `except` or has finished a catch-up.
  */

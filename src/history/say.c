@@ -1,6 +1,7 @@
 /*
  * What is said with history: appended to the store, which sees that everyone hears it; and who is not to hear it.
  */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/stats.h"
@@ -158,5 +159,22 @@ history_say_to(struct history *h, struct slice topic, const struct history_limit
 {
 	return append_send(append_new(h, NULL, fn, arg), h, &(struct store_append){
 		.topic = topic, .event = event, .payload = payload, .user = SLICE(""), .limits = *limits,
+	});
+}
+
+int
+history_remove(struct history *h, struct slice topic, const struct history_limits *limits, struct slice id, history_said_fn *fn,
+    void *arg)
+{
+	struct store_place place;
+	autobuf struct buf payload = { 0 };
+	char		   text[UUID_LEN + 1];
+
+	if (uuid_to_position(id, &place.at, &place.tail) < 0)
+		return -EINVAL;
+	buf_addf(&payload, "{\"id\":\"%s\"}", uuid_from_position(place.at, place.tail, text));
+	return append_send(append_new(h, NULL, fn, arg), h, &(struct store_append){
+		.topic = topic, .event = SLICE(HISTORY_DELETED), .payload = buf_slice(&payload), .user = SLICE(""),
+		.limits = *limits, .removes = &place,
 	});
 }

@@ -136,11 +136,22 @@ presence_unref(struct presence_view *v, struct presence *p)
 	return NULL;
 }
 
+/* So many more or less of the replicas hold it, or have it linger. */
+static void
+presence_count(struct presence_view *v, struct presence *p, int holders, int lingering)
+{
+	const bool was_here = p->holders > p->lingering;
+
+	p->holders = (uint16_t)(p->holders + holders);
+	p->lingering = (uint16_t)(p->lingering + lingering);
+	v->n_here += (p->holders > p->lingering) - was_here;
+}
+
 void
 presence_hold(struct presence_view *v, struct presence *p, bool lingers)
 {
-	p->lingering += lingers;
-	if (p->holders++ > 0)
+	presence_count(v, p, 1, lingers);
+	if (p->holders > 1)
 		return;
 	p->key->n++;
 	key_touch(v, p->key);
@@ -150,11 +161,17 @@ void
 presence_release(struct presence_view *v, struct presence *p, bool lingers)
 {
 	assert(p->holders > 0 && p->lingering >= lingers);
-	p->lingering -= lingers;
-	if (--p->holders > 0)
+	presence_count(v, p, -1, -lingers);
+	if (p->holders > 0)
 		return;
 	p->key->n--;
 	key_touch(v, p->key);
+}
+
+void
+presence_set_lingering(struct presence_view *v, struct presence *p, bool lingers)
+{
+	presence_count(v, p, 0, lingers ? 1 : -1);
 }
 
 struct presence *
@@ -232,6 +249,23 @@ key_settle(struct presence_view *v, struct presence_key *k, struct buf *joins, s
 	return changed;
 }
 
+static void
+diff_begin(struct buf *diff)
+{
+	if (diff != NULL)
+		buf_add_str(diff, "{\"joins\":{");
+}
+
+static void
+diff_end(struct buf *diff, const struct buf *leaves)
+{
+	if (diff == NULL)
+		return;
+	buf_add_str(diff, "},\"leaves\":{");
+	buf_add_slice(diff, buf_slice(leaves));
+	buf_add_str(diff, "}}");
+}
+
 bool
 presence_view_settle(struct presence_view *v, struct buf *diff)
 {
@@ -239,8 +273,7 @@ presence_view_settle(struct presence_view *v, struct buf *diff)
 	struct list	  *l;
 	bool		   changed = false;
 
-	if (diff != NULL)
-		buf_add_str(diff, "{\"joins\":{");
+	diff_begin(diff);
 	while (!list_empty(&v->touched)) {
 		struct presence_key *k;
 
@@ -251,11 +284,7 @@ presence_view_settle(struct presence_view *v, struct buf *diff)
 		list_remove(l);
 		key_reap(v, k);
 	}
-	if (diff == NULL)
-		return changed;
-	buf_add_str(diff, "},\"leaves\":{");
-	buf_add_slice(diff, buf_slice(&leaves));
-	buf_add_str(diff, "}}");
+	diff_end(diff, &leaves);
 	return changed;
 }
 
@@ -270,7 +299,7 @@ presence_show(struct presence *p)
 
 /* Those that were there stand before the new ones. What is gone keeps the reference that it had as shown. */
 static void
-key_change(struct presence_key *k, struct presence_change *c)
+key_change(struct presence_key *k, bool silence, struct presence_change *c)
 {
 	list_each(l, &k->metas) {
 		struct presence *p = list_entry(l, struct presence, in_key);
@@ -281,7 +310,7 @@ key_change(struct presence_key *k, struct presence_change *c)
 			c->gone[c->n_gone++] = p;
 			continue;
 		}
-		if (!p->shown && p->silent && p->holders > 0)
+		if (!p->shown && silence && p->silent && p->holders > 0)
 			presence_show(p);
 		if (p->shown)
 			c->now[c->n++] = p;
@@ -297,33 +326,62 @@ key_change(struct presence_key *k, struct presence_change *c)
 	}
 }
 
+static void
+change_write(const struct presence_change *c, struct buf *joins, struct buf *leaves)
+{
+	struct metas j = { .out = joins }, l = { .out = leaves };
+
+	for (unsigned i = c->n - c->n_new; i < c->n; i++)
+		metas_add(&j, c->now[i]);
+	for (unsigned i = 0; i < c->n_gone; i++)
+		metas_add(&l, c->gone[i]);
+	metas_end(&j);
+	metas_end(&l);
+}
+
+/* What of the turn's keys is told. */
+struct telling {
+	struct buf	   *joins, *leaves;	/* NULL = nobody reads them */
+	presence_change_fn *fn;
+	void		   *arg;
+	bool		    changed;
+};
+
 /* A key that changes lives while fn is at work: by what is shown, or by what is gone. */
 static void
-key_settle_alone(struct presence_view *v, struct presence_key *k, presence_change_fn *fn, void *arg)
+key_settle_alone(struct presence_view *v, struct presence_key *k, struct telling *told)
 {
 	const bool		   was_shown = k->n_shown > 0;
 	autofree struct presence **presences = xmalloc((k->n + k->n_shown + 1) * sizeof(struct presence *));
 	struct presence_change	   c = { .now = presences, .gone = presences + k->n };
 
-	key_change(k, &c);
+	key_change(k, !v->seen, &c);
 	v->n_shown += (k->n_shown > 0) - was_shown;
-	if (c.n_new + c.n_gone > 0)
-		fn(arg, k, &c);
+	if (c.n_new + c.n_gone > 0) {
+		told->changed = true;
+		change_write(&c, told->joins, told->leaves);
+		told->fn(told->arg, k, &c);
+	}
 	if (c.n_gone == 0)
 		key_reap(v, k);
 	for (unsigned i = 0; i < c.n_gone; i++)
 		presence_unref(v, c.gone[i]);
 }
 
-void
-presence_view_settle_each(struct presence_view *v, presence_change_fn *fn, void *arg)
+bool
+presence_view_settle_each(struct presence_view *v, struct buf *diff, presence_change_fn *fn, void *arg)
 {
-	struct list *l, turn;
+	autobuf struct buf leaves = { 0 };
+	struct telling	   told = { .joins = diff, .leaves = diff != NULL ? &leaves : NULL, .fn = fn, .arg = arg };
+	struct list	  *l, turn;
 
 	list_init(&turn);
 	list_append_all(&turn, &v->touched);
+	diff_begin(diff);
 	while ((l = list_take_link(&turn)) != NULL)
-		key_settle_alone(v, list_entry(l, struct presence_key, in_touched), fn, arg);
+		key_settle_alone(v, list_entry(l, struct presence_key, in_touched), &told);
+	diff_end(diff, &leaves);
+	return told.changed;
 }
 
 void

@@ -55,6 +55,8 @@ struct presence_view {
 	struct list	in_order;	/* keys */
 	struct list	touched;
 	uint32_t	n_shown;	/* keys that clients were told of */
+	uint32_t	n_here;		/* metas that replicas hold, and that do not linger in all of them */
+	bool		seen;		/* somebody knows what there was: nothing is silent any more */
 };
 
 void presence_view_init(struct presence_view *);
@@ -82,6 +84,8 @@ struct presence *presence_unref(struct presence_view *, struct presence *);
 /* One more visible replica holds it, or one less. */
 void presence_hold(struct presence_view *, struct presence *, bool lingers);
 void presence_release(struct presence_view *, struct presence *, bool lingers);
+/* It lingers in one more of them, or one less. */
+void presence_set_lingering(struct presence_view *, struct presence *, bool lingers);
 /* The oldest meta of that key whose client is gone everywhere; NULL = none. */
 struct presence *presence_lingering(const struct presence_key *);
 
@@ -98,8 +102,17 @@ struct presence_change {
 	unsigned	      n_gone;
 };
 typedef void presence_change_fn(void *arg, const struct presence_key *, const struct presence_change *);
-/* The same, told key by key; of the silent ones nobody is told. fn may change the view: that is for the next window. */
-void presence_view_settle_each(struct presence_view *, presence_change_fn *fn, void *arg);
+/*
+ * The same, also told key by key; of the silent ones nobody is told. fn may change the view: what that does to keys which it was
+ * told of is for the next window.
+ */
+bool presence_view_settle_each(struct presence_view *, struct buf *diff, presence_change_fn *fn, void *arg);
+/* Whatever is not shown yet will be new when it is. */
+static inline void
+presence_view_seen(struct presence_view *v)
+{
+	v->seen = true;
+}
 /* What clients know, as presence_state's payload. */
 void presence_view_state(const struct presence_view *, struct buf *);
 

@@ -52,7 +52,7 @@ replica_set_lingers(struct replica *r, struct presence *p, bool lingers)
 	else
 		map_del(&r->lingering, presence_ref_text(p));
 	if (r->visible)
-		p->lingering = (uint16_t)(p->lingering + (lingers ? 1 : -1));
+		presence_set_lingering(r->view, p, lingers);
 	return true;
 }
 

@@ -89,25 +89,27 @@ topic_on_load(struct timer *timer, uint64_t now_ms)
 }
 
 static struct presence_topic *
-topic_new(struct tracker *tr, struct slice name, bool quiet)
+topic_new(struct tracker *tr, struct slice name, enum presence_ways ways)
 {
 	struct presence_topic *t = xmalloc(sizeof(*t) + name.n);
 
 	*t = (struct presence_topic){
-		.name = { t->text, name.n }, .tracker = tr, .whole = true, .quiet = quiet,
+		.name = { t->text, name.n }, .tracker = tr, .whole = true, .ways = ways,
 		.window.fire = topic_on_window, .load.fire = topic_on_load,
 	};
 	memcpy(t->text, name.p, name.n);
 	list_init(&t->members);
 	list_init(&t->newcomers);
+	list_init(&t->peeks);
 	list_init(&t->remotes);
 	presence_view_init(&t->view);
 	replica_init(&t->own, &t->view, true);
 	map_put(&tr->topics, t);
 	list_append(&tr->in_turn, &t->in_tracker);
-	if (tr->sync == NULL || tr->sync->watch == NULL)
+	t->loading = tr->sync != NULL && tr->sync->watch != NULL;
+	t->known = !t->loading;
+	if (!t->loading)
 		return t;
-	t->loading = true;
 	loop_timer(tr->loop, &t->load, tr->loop->now + tr->options.load_ms);
 	tr->sync->watch(tr->arg, t->name, true);
 	return t;
@@ -120,7 +122,7 @@ topic_free(struct presence_topic *t)
 	struct presence *p;
 	size_t		 at = 0;
 
-	assert(t->n_members == 0);
+	assert(t->n_members == 0 && list_empty(&t->peeks));
 	if (tr->sync != NULL && tr->sync->watch != NULL)
 		tr->sync->watch(tr->arg, t->name, false);
 	timer_stop(&t->window);
@@ -175,20 +177,26 @@ member_adopt(struct presence_member *m, struct presence *p, struct slice meta, s
 	own_put(m->topic, p, false);
 }
 
-struct presence_member *
-tracker_enter(struct tracker *tr, struct subscriber *sub, struct slice join_ref, bool quiet)
+static struct presence_topic *
+topic_get(struct tracker *tr, struct slice name, enum presence_ways ways)
 {
-	struct presence_topic  *t = tracker_topic(tr, sub->topic->name);
+	struct presence_topic *t = tracker_topic(tr, name);
+
+	return t != NULL ? t : topic_new(tr, name, ways);
+}
+
+struct presence_member *
+tracker_enter(struct tracker *tr, struct subscriber *sub, struct slice join_ref, enum presence_ways ways)
+{
+	struct presence_topic  *t = topic_get(tr, sub->topic->name, ways);
 	struct presence_member *m = xmalloc(sizeof(*m));
 
-	if (t == NULL)
-		t = topic_new(tr, sub->topic->name, quiet);
-	*m = (struct presence_member){ .topic = t, .sub = sub, .join_ref = join_ref, .quiet = quiet };
+	*m = (struct presence_member){ .topic = t, .sub = sub, .join_ref = join_ref, .ways = ways };
 	list_init(&m->owned);
 	list_init(&m->in_newcomers);
 	list_append(&t->members, &m->in_topic);
 	t->n_members++;
-	if (t->quiet)
+	if (!(t->ways & PRESENCE_SHOWN))
 		return m;
 	list_append(&t->newcomers, &m->in_newcomers);
 	t->n_newcomers++;
@@ -216,6 +224,52 @@ tracker_leave(struct presence_member *m, uint64_t grace_ms)
 	/* With its last member, the topic ends as the window does. */
 	topic_touch(t);
 	free(m);
+}
+
+/* From here on somebody has seen what there is: so the others are told of it now, and what comes later is news to all. */
+static void
+peek_tell(struct loop_task *task)
+{
+	struct presence_peek  *peek = container_of(task, struct presence_peek, tell);
+	struct presence_topic *t = peek->topic;
+
+	if (!peek->told) {
+		peek->told = true;
+		/* Asked for before, as what the others make of the news may end the peek. */
+		loop_at_end(t->tracker->loop, task);
+		topic_tell(t);
+		return;
+	}
+	presence_view_seen(&t->view);
+	peek->known(peek->arg);
+}
+
+struct presence_peek *
+tracker_peek(struct tracker *tr, struct slice topic, enum presence_ways ways, void (*known)(void *arg), void *arg)
+{
+	struct presence_topic *t = topic_get(tr, topic, ways);
+	struct presence_peek  *peek = xmalloc(sizeof(*peek));
+
+	*peek = (struct presence_peek){ .topic = t, .tell.run = peek_tell, .known = known, .arg = arg };
+	list_append(&t->peeks, &peek->in_topic);
+	if (t->known)
+		loop_at_end(tr->loop, &peek->tell);
+	else if (!t->loading)
+		topic_touch(t);
+	return peek;
+}
+
+struct presence_peek *
+tracker_unpeek(struct presence_peek *peek)
+{
+	if (peek == NULL)
+		return NULL;
+	loop_forget_task(&peek->tell);
+	list_remove(&peek->in_topic);
+	if (topic_is_idle(peek->topic))
+		topic_touch(peek->topic);
+	free(peek);
+	return NULL;
 }
 
 /* The meta's inside, if it may be one. */
@@ -308,6 +362,14 @@ tracker_count(const struct tracker *tr, struct slice topic)
 	const struct presence_topic *t = tracker_topic(tr, topic);
 
 	return t != NULL ? t->view.n_shown : 0;
+}
+
+unsigned
+tracker_count_here(const struct tracker *tr, struct slice topic)
+{
+	const struct presence_topic *t = tracker_topic(tr, topic);
+
+	return t != NULL ? t->view.n_here : 0;
 }
 
 bool

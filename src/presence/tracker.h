@@ -11,6 +11,7 @@
 struct tracker;
 struct presence_topic;		/* exists while somebody here looks on, or is present */
 struct presence_member;		/* one local subscriber's part in it */
+struct presence_peek;		/* a look at it before there is a subscriber */
 
 struct tracker_options {
 	uint64_t	window_ms;	/* changes are collected so long before clients hear of them: 50 ms */
@@ -54,9 +55,16 @@ struct tracker *tracker_new(struct loop *, struct pubsub *, const char *node, co
 struct tracker *tracker_free(struct tracker *);
 void tracker_set_options(struct tracker *, const struct tracker_options *);
 
+/* How what changes in a topic becomes known here: all its members and peeks say the same. */
+enum presence_ways {
+	PRESENCE_SHOWN = 1,		/* to each client: presence_state and presence_diff */
+	PRESENCE_NEWS = 2,		/* to the tracker's owner, once for all */
+	PRESENCE_BOTH = PRESENCE_SHOWN | PRESENCE_NEWS
+};
+
 /*
- * A topic of which clients are told nothing: what became of one key within a window, for the owner to tell. The fields as in
- * struct channel_presence. `speaker` is any of the topic's subscribers here; the call may make any member leave.
+ * What became of one key within a window, for the owner to tell. The fields as in struct channel_presence. `speaker` is any of
+ * the topic's members here; the call may make any of them leave. Where clients are shown the change, too, they are behind it.
  */
 struct presence_news {
 	struct slice	key;
@@ -65,17 +73,25 @@ struct presence_news {
 	const struct slice *gone;
 	unsigned	n_gone;
 	struct subscriber *by;
+	struct subscriber *const *owners;
 };
 typedef void presence_news_fn(struct subscriber *speaker, const struct presence_news *);
 void tracker_set_news(struct tracker *, presence_news_fn *);
 
 /*
- * `sub` is subscribed to its topic and looks on: it gets presence_state at the end of the window (as a push under
- * `join_ref`, a JSON token that lives as long), and presence_diff from then on. `quiet`: neither, but the tracker's owner has
- * news from then on, for all its subscribers, of what is new: not of what other nodes held already when the topic was
- * first looked at. All members of a topic are, or none. Never NULL.
+ * `sub` is subscribed to its topic and looks on. Shown, it gets presence_state at the end of the window (as a push under
+ * `join_ref`, a JSON token that lives as long), and presence_diff from then on. The owner has news of what is new: not of what
+ * other nodes held already when the topic was first looked at. Never NULL.
  */
-struct presence_member *tracker_enter(struct tracker *, struct subscriber *sub, struct slice join_ref, bool quiet);
+struct presence_member *tracker_enter(struct tracker *, struct subscriber *sub, struct slice join_ref, enum presence_ways);
+/*
+ * Holds a topic open that need not have members. `known` is told once, at the end of a turn: what the other nodes hold is known
+ * (or was waited for long enough), and tracker_each() shows it: what is new was told before. Whatever changes from then on is
+ * told, as its ways are, to who enters before tracker_unpeek(). Never NULL.
+ */
+struct presence_peek *tracker_peek(struct tracker *, struct slice topic, enum presence_ways, void (*known)(void *arg), void *arg);
+/* Also from inside `known`, or before it was told. Takes NULL, returns NULL. */
+struct presence_peek *tracker_unpeek(struct presence_peek *);
 /*
  * It leaves, with all it tracks, in one diff; before its subscription ends or right after. grace_ms > 0: it went without
  * a word, so its presences linger, and who tracks the same key within that time, on any node, takes one over:
@@ -103,6 +119,8 @@ int tracker_meta_given(const struct presence_member *, struct slice key, struct 
 
 /* Keys present in a topic, as clients see it now; 0 where nobody here looks on. */
 unsigned tracker_count(const struct tracker *, struct slice topic);
+/* Metas whose clients are there, on all nodes, as far as is known: whether it was told yet or not; 0 where nobody here looks on. */
+unsigned tracker_count_here(const struct tracker *, struct slice topic);
 /* The same as presence_state's payload. False where nobody here looks on: *out is untouched. */
 bool tracker_list(const struct tracker *, struct slice topic, struct buf *out);
 /* Each presence: returns false to stop. */

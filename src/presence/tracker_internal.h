@@ -55,7 +55,17 @@ struct presence_member {
 	struct list		in_topic;
 	struct list		in_newcomers;	/* presence_state is owed */
 	struct list		owned;		/* struct presence */
-	bool			quiet;
+	enum presence_ways	ways;
+};
+
+/* In its topic's list. */
+struct presence_peek {
+	struct presence_topic  *topic;
+	struct list		in_topic;
+	struct loop_task	tell;
+	bool			told;
+	void		      (*known)(void *arg);
+	void		       *arg;
 };
 
 struct presence_topic {
@@ -64,6 +74,7 @@ struct presence_topic {
 	struct list		in_tracker;
 	struct list		members;
 	struct list		newcomers;
+	struct list		peeks;
 	unsigned		n_members;
 	unsigned		n_newcomers;
 	struct presence_view	view;
@@ -73,7 +84,8 @@ struct presence_topic {
 	unsigned		cap_dirty;
 	bool			whole;		/* the next write is from 0 */
 	bool			loading;	/* no states, and no news, before `load`, or tracker_loaded() */
-	bool			quiet;		/* as its first member: clients are told nothing */
+	bool			known;		/* and what was loaded is in the view as it is shown */
+	enum presence_ways	ways;		/* of its first member, or peek */
 	struct list		remotes;
 	struct timer		window;
 	struct timer		load;
@@ -120,6 +132,10 @@ void linger_stop(struct presence *);
 void topic_touch(struct presence_topic *);
 /* What can be told is told at the end of this turn. */
 void topic_hurry(struct presence_topic *);
+/* What changed is told now. */
+void topic_tell(struct presence_topic *);
+/* Nobody holds it: it ends with its window. */
+bool topic_is_idle(const struct presence_topic *);
 void topic_on_window(struct timer *, uint64_t now_ms);
 /* All of our own replica, to Redis. */
 void topic_write_whole(struct presence_topic *);

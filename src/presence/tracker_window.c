@@ -28,8 +28,16 @@ topic_touch(struct presence_topic *t)
 void
 topic_hurry(struct presence_topic *t)
 {
-	if (t->n_newcomers > 0 || (t->quiet && !list_empty(&t->view.touched)))
+	const bool news = (t->ways & PRESENCE_NEWS) && !list_empty(&t->view.touched);
+
+	if (news || t->n_newcomers > 0 || !list_empty(&t->peeks))
 		loop_timer(t->tracker->loop, &t->window, t->tracker->loop->now);
+}
+
+bool
+topic_is_idle(const struct presence_topic *t)
+{
+	return t->n_members == 0 && t->own.items.n == 0 && list_empty(&t->peeks);
 }
 
 static struct presence_item
@@ -135,7 +143,7 @@ member_hears(const struct presence_member *m)
 	return m->sub->topic != NULL && !m->sub->deaf;
 }
 
-/* Those that have not had their state, in an array; returns how many. */
+/* Those that have not had their state, in an array, if that is not NULL; returns how many. */
 static unsigned
 newcomers_who_hear(const struct presence_topic *t, struct subscriber **subs)
 {
@@ -144,29 +152,37 @@ newcomers_who_hear(const struct presence_topic *t, struct subscriber **subs)
 	list_each(l, &t->newcomers) {
 		const struct presence_member *m = list_entry(l, const struct presence_member, in_newcomers);
 
-		if (member_hears(m))
-			subs[n++] = m->sub;
+		if (!member_hears(m))
+			continue;
+		if (subs != NULL)
+			subs[n] = m->sub;
+		n++;
 	}
 	return n;
 }
 
-/* One diff to all who have their state: the others will find it there. */
+/* Are there clients who have had their state? */
+static bool
+topic_is_viewed(const struct presence_topic *t)
+{
+	const struct topic *to = hub_topic(&t->tracker->pubsub->hub, t->name);
+
+	return (t->ways & PRESENCE_SHOWN) && to != NULL && to->n > newcomers_who_hear(t, NULL);
+}
+
+/* One diff to all of them: the others will find it in the state. */
 static void
-topic_tell(struct presence_topic *t)
+topic_tell_diff(struct presence_topic *t, struct slice diff)
 {
 	struct hub		   *hub = &t->tracker->pubsub->hub;
 	struct topic		   *to = hub_topic(hub, t->name);
 	autofree struct subscriber **spared = xmalloc((t->n_newcomers + 1) * sizeof(struct subscriber *));
-	const unsigned		    n_spared = newcomers_who_hear(t, spared);
-	const bool		    heard = to != NULL && to->n > n_spared;
-	autobuf struct buf	    diff = { 0 };
-	struct message		    m = { .kind = MESSAGE_BROADCAST, .event = SLICE("presence_diff") };
+	struct message		    m = { .kind = MESSAGE_BROADCAST, .event = SLICE("presence_diff"), .payload = diff };
 
-	if (!presence_view_settle(&t->view, heard ? &diff : NULL) || !heard)
+	if (to == NULL)
 		return;
 	m.topic_token = to->token;
-	m.payload = buf_slice(&diff);
-	hub_deliver_sparing(hub, to, &m, spared, n_spared);
+	hub_deliver_sparing(hub, to, &m, spared, newcomers_who_hear(t, spared));
 	message_done(&m);
 }
 
@@ -177,23 +193,26 @@ topic_speaker(const struct presence_topic *t)
 	list_each(l, &t->members) {
 		const struct presence_member *m = list_entry(l, const struct presence_member, in_topic);
 
-		if (m->quiet && member_hears(m))
+		if ((m->ways & PRESENCE_NEWS) && member_hears(m))
 			return m->sub;
 	}
 	return NULL;
 }
 
-/* Of the new ones that are of this node, whose is the newest? */
+/* Whose the new ones are, each; and of those that are of this node, whose is the newest? */
 static struct subscriber *
-change_by(const struct presence_change *c)
+change_owners(const struct presence_change *c, struct subscriber **owners)
 {
-	for (unsigned i = 0; i < c->n_new; i++) {
-		const struct presence *p = c->now[c->n - 1 - i];
+	struct subscriber *by = NULL;
 
-		if (p->owner != NULL)
-			return p->owner->sub;
+	for (unsigned i = 0; i < c->n_new; i++) {
+		const struct presence *p = c->now[c->n - c->n_new + i];
+
+		owners[i] = p->owner != NULL ? p->owner->sub : NULL;
+		if (owners[i] != NULL)
+			by = owners[i];
 	}
-	return NULL;
+	return by;
 }
 
 static void
@@ -201,10 +220,11 @@ topic_tell_change(void *arg, const struct presence_key *k, const struct presence
 {
 	const struct presence_topic *t = arg;
 	autofree struct slice	    *metas = xmalloc((c->n + c->n_gone) * sizeof(*metas));
+	autofree struct subscriber **owners = xmalloc((c->n_new + 1) * sizeof(*owners));
 	struct subscriber	    *speaker = topic_speaker(t);
 	struct presence_news	     news = {
 		.key = k->name, .metas = metas, .n = c->n, .n_new = c->n_new, .gone = metas + c->n, .n_gone = c->n_gone,
-		.by = change_by(c),
+		.by = change_owners(c, owners), .owners = owners,
 	};
 
 	if (speaker == NULL || t->tracker->news == NULL)
@@ -214,6 +234,37 @@ topic_tell_change(void *arg, const struct presence_key *k, const struct presence
 	for (unsigned i = 0; i < c->n_gone; i++)
 		metas[c->n + i] = presence_meta(c->gone[i]);
 	t->tracker->news(speaker, &news);
+}
+
+/* What became of the view: first as news, as whoever comes and goes by these is then counted right. */
+void
+topic_tell(struct presence_topic *t)
+{
+	autobuf struct buf diff = { 0 };
+	struct buf	  *out = topic_is_viewed(t) ? &diff : NULL;
+	bool		   changed;
+
+	if (!(t->ways & PRESENCE_NEWS))
+		changed = presence_view_settle(&t->view, out);
+	else
+		changed = presence_view_settle_each(&t->view, out, topic_tell_change, t);
+	if (changed && out != NULL)
+		topic_tell_diff(t, buf_slice(&diff));
+}
+
+/* What was loaded is in the view: who waits for that is told behind this. */
+static void
+topic_make_known(struct presence_topic *t)
+{
+	t->known = true;
+	if (t->ways & PRESENCE_SHOWN)
+		presence_view_seen(&t->view);
+	list_each(l, &t->peeks) {
+		struct presence_peek *peek = list_entry(l, struct presence_peek, in_topic);
+
+		if (!peek->told)
+			loop_at_end(t->tracker->loop, &peek->tell);
+	}
 }
 
 static int
@@ -273,12 +324,13 @@ topic_on_window(struct timer *timer, uint64_t now_ms)
 	struct presence_topic *t = container_of(timer, struct presence_topic, window);
 
 	topic_write(t);
-	if (!t->quiet)
+	/* What is there before everything is known is no news, and known to clients who have seen nothing. */
+	if (!t->loading || !(t->ways & PRESENCE_NEWS))
 		topic_tell(t);
-	else if (!t->loading)
-		presence_view_settle_each(&t->view, topic_tell_change, t);
-	if (!t->loading)
+	if (!t->loading) {
+		topic_make_known(t);
 		topic_welcome(t);
-	if (t->n_members == 0 && t->own.items.n == 0 && !timer_is_set(&t->window))
+	}
+	if (topic_is_idle(t) && !timer_is_set(&t->window))
 		topic_free(t);
 }

@@ -14,13 +14,23 @@ struct loop;
 struct pubsub;
 struct redis;
 
+/* A live broadcast. Borrowed for the length of the call. */
+struct broadcast {
+	struct slice	event;
+	struct slice	payload;	/* JSON object's text, or bytes */
+	bool		binary;
+	struct slice	from;		/* these three as in struct message */
+	int64_t		at;
+	bool		value;
+};
+
 struct broker_ops {
 	const char *name;
 	/*
 	 * To every other node that is interested. Returns 0 or -errno (-ENOTCONN, -ENOBUFS: the others do not get it);
 	 * never blocks.
 	 */
-	int	(*publish)(struct broker *, struct slice topic, struct slice event, struct slice payload, bool binary);
+	int	(*publish)(struct broker *, struct slice topic, const struct broadcast *);
 	/* This node is, or is no more, interested in the topic. Counted: each `on` has its `off`. */
 	void	(*subscribe)(struct broker *, struct slice topic, bool on);
 	/* Is the interest in that topic in force? From then on nothing published is missed without on_bus_down. */

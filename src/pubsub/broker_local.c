@@ -7,7 +7,7 @@
 #include "pubsub/broker.h"
 
 static int
-local_publish(struct broker *b, struct slice topic, struct slice event, struct slice payload, bool binary)
+local_publish(struct broker *b, struct slice topic, const struct broadcast *said)
 {
 	return 0;
 }

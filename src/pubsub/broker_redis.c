@@ -113,10 +113,13 @@ ledger_on_published(void *arg, const struct redisReply *reply)
 }
 
 static int
-bus_publish(struct broker *broker, struct slice topic, struct slice event, struct slice payload, bool binary)
+bus_publish(struct broker *broker, struct slice topic, const struct broadcast *said)
 {
 	struct broker_redis  *b = broker_redis(broker);
-	const struct envelope e = { .node = slice_str(b->node), .event = event, .payload = payload, .binary = binary };
+	const struct envelope e = {
+		.node = slice_str(b->node), .event = said->event, .payload = said->payload, .binary = said->binary,
+		.from = said->from, .said = said->at, .value = said->value,
+	};
 	struct interest	     *i = map_get(&b->interests, topic);
 	struct slice	      all, argv[3] = { SLICE("PUBLISH") };
 	size_t		      channel_len;
@@ -146,6 +149,7 @@ bus_publish(struct broker *broker, struct slice topic, struct slice event, struc
 static void
 bus_own_up(struct broker *broker)
 {
+	const struct broadcast resync = { .event = SLICE("system"), .payload = SLICE(PUBSUB_RESYNC) };
 	struct broker_redis *b = broker_redis(broker);
 	struct interest	    *i;
 	size_t		     at = 0;
@@ -157,7 +161,7 @@ bus_own_up(struct broker *broker)
 			continue;
 		interest_set_gap(i, false);
 		if (!pubsub_keeps(b->broker.pubsub, i->topic))
-			bus_publish(broker, i->topic, SLICE("system"), SLICE(PUBSUB_RESYNC), false);
+			bus_publish(broker, i->topic, &resync);
 	}
 }
 
@@ -178,7 +182,7 @@ interest_deliver(const struct interest *i, const struct envelope *e)
 	if (e->stored)
 		pubsub_receive_stored(ps, i->topic, e);
 	else if (!slice_is(e->node, b->node) && !is_told_soon(ps, e))
-		pubsub_receive(ps, i->topic, e->event, e->payload, e->binary, NULL);
+		pubsub_receive_live(ps, i->topic, e);
 }
 
 static void

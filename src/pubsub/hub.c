@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/stats.h"
 
@@ -56,7 +57,8 @@ topic_new(struct slice name)
 	struct topic *t = xmalloc(sizeof(*t) + name.n + token_len);
 
 	*t = (struct topic){
-		.name = { t->text, name.n }, .token = { t->text + name.n, token_len }, .grave.bury = topic_bury,
+		.name = { t->text, name.n }, .token = { t->text + name.n, token_len }, .since = wall_ms(),
+		.grave.bury = topic_bury,
 	};
 	memcpy(t->text, name.p, name.n);
 	json_quote_to(t->text + name.n, name);
@@ -183,12 +185,12 @@ hub_deliver_lane(struct hub *h, const struct hub_lane *lane, struct frame *f, co
 }
 
 static bool
-hub_intercepts(const struct subscriber *who, struct slice event)
+hub_intercepts(const struct subscriber *who, const struct message *m)
 {
-	if (who->intercepts == NULL)
+	if (who->intercepts == NULL || m->typed || !message_is_for(m, who->codec))
 		return false;
 	for (const char *const *name = who->intercepts; *name != NULL; name++)
-		if (slice_is(event, *name))
+		if (slice_is(m->event, *name))
 			return true;
 	return false;
 }
@@ -222,7 +224,7 @@ hub_deliver_intercepting(struct hub *h, struct topic *t, struct message *m, cons
 
 		if (who == except || who->topic != t || who->deaf)
 			continue;
-		if (hub_intercepts(who, m->event))
+		if (hub_intercepts(who, m))
 			h->on_intercept(who, m->event, m);
 		else
 			sent += hub_send(h, who->out, who->codec, m);
@@ -294,7 +296,7 @@ hub_send(struct hub *h, struct outq *out, const struct codec *codec, struct mess
 void
 hub_deliver_to(struct hub *h, struct subscriber *who, struct message *m)
 {
-	if (hub_intercepts(who, m->event))
+	if (hub_intercepts(who, m))
 		h->on_intercept(who, m->event, m);
 	else
 		hub_send(h, who->out, who->codec, m);

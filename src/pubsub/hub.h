@@ -33,6 +33,7 @@ struct hub_lane {
 struct topic {
 	struct slice	name;
 	struct slice	token;		/* the name as a JSON string */
+	int64_t		since;		/* ms since 1970: when its first subscriber came */
 	uint32_t	n;		/* subscribers, all lanes */
 	struct hub_lane	lanes[HUB_LANES];
 	struct grave	grave;

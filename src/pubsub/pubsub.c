@@ -33,11 +33,11 @@ pubsub_done(struct pubsub *ps)
 }
 
 static unsigned
-pubsub_deliver(struct pubsub *ps, struct topic *t, struct slice event, struct slice payload, bool binary,
-    const struct subscriber *except)
+pubsub_deliver(struct pubsub *ps, struct topic *t, const struct broadcast *b, const struct subscriber *except)
 {
 	struct message m = {
-		.kind = MESSAGE_BROADCAST, .topic_token = t->token, .event = event, .payload = payload, .binary = binary,
+		.kind = MESSAGE_BROADCAST, .topic_token = t->token, .event = b->event, .payload = b->payload, .binary = b->binary,
+		.from = b->from, .at = b->at, .value = b->value,
 	};
 	unsigned sent = hub_deliver(&ps->hub, t, &m, except);
 
@@ -46,33 +46,40 @@ pubsub_deliver(struct pubsub *ps, struct topic *t, struct slice event, struct sl
 }
 
 int
-pubsub_broadcast_to(struct pubsub *ps, struct topic *t, struct slice event, struct slice payload, bool binary,
-    const struct subscriber *except)
+pubsub_broadcast_to(struct pubsub *ps, struct topic *t, const struct broadcast *b, const struct subscriber *except)
 {
 	stats->broadcasts_total++;
-	pubsub_deliver(ps, t, event, payload, binary, except);
-	return ps->broker->ops->publish(ps->broker, t->name, event, payload, binary);
+	pubsub_deliver(ps, t, b, except);
+	return ps->broker->ops->publish(ps->broker, t->name, b);
 }
 
 int
-pubsub_broadcast(struct pubsub *ps, struct slice topic, struct slice event, struct slice payload, bool binary,
-    const struct subscriber *except)
+pubsub_broadcast(struct pubsub *ps, struct slice topic, const struct broadcast *b, const struct subscriber *except)
 {
 	struct topic *t = hub_topic(&ps->hub, topic);
 
 	if (t != NULL)
-		return pubsub_broadcast_to(ps, t, event, payload, binary, except);
+		return pubsub_broadcast_to(ps, t, b, except);
 	stats->broadcasts_total++;
-	return ps->broker->ops->publish(ps->broker, topic, event, payload, binary);
+	return ps->broker->ops->publish(ps->broker, topic, b);
 }
 
 unsigned
-pubsub_receive(struct pubsub *ps, struct slice topic, struct slice event, struct slice payload, bool binary,
-    const struct subscriber *except)
+pubsub_receive(struct pubsub *ps, struct slice topic, const struct broadcast *b, const struct subscriber *except)
 {
 	struct topic *t = hub_topic(&ps->hub, topic);
 
-	return t != NULL ? pubsub_deliver(ps, t, event, payload, binary, except) : 0;
+	return t != NULL ? pubsub_deliver(ps, t, b, except) : 0;
+}
+
+void
+pubsub_receive_live(struct pubsub *ps, struct slice topic, const struct envelope *e)
+{
+	const struct broadcast b = {
+		.event = e->event, .payload = e->payload, .binary = e->binary, .from = e->from, .at = e->said, .value = e->value,
+	};
+
+	pubsub_receive(ps, topic, &b, NULL);
 }
 
 void
@@ -81,7 +88,7 @@ pubsub_receive_stored(struct pubsub *ps, struct slice topic, const struct envelo
 	if (ps->keeper != NULL)
 		ps->keeper->on_stored(ps->keeper_arg, topic, e);
 	else
-		pubsub_receive(ps, topic, e->event, e->payload, e->binary, NULL);
+		pubsub_receive_live(ps, topic, e);
 }
 
 void
@@ -101,6 +108,7 @@ pubsub_keeps(const struct pubsub *ps, struct slice topic)
 void
 pubsub_resync(struct pubsub *ps)
 {
+	const struct broadcast resync = { .event = SLICE("system"), .payload = SLICE(PUBSUB_RESYNC) };
 	const size_t	      n = ps->hub.topics.n;
 	autofree struct topic **topics = xmalloc((n + 1) * sizeof(struct topic *));
 	size_t		      at = 0;
@@ -110,5 +118,5 @@ pubsub_resync(struct pubsub *ps)
 		topics[i] = map_next(&ps->hub.topics, &at);
 	for (size_t i = 0; i < n; i++)
 		if (!pubsub_keeps(ps, topics[i]->name))
-			pubsub_deliver(ps, topics[i], SLICE("system"), SLICE(PUBSUB_RESYNC), false, NULL);
+			pubsub_deliver(ps, topics[i], &resync, NULL);
 }

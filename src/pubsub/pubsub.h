@@ -34,21 +34,19 @@ struct pubsub {
 void pubsub_init(struct pubsub *, struct loop *, struct broker *);
 void pubsub_done(struct pubsub *);
 /*
- * To all subscribers of the topic on every node, but `except`. The payload is a JSON object's text, or bytes.
- * 0 or -errno of the broker; local delivery is done in either case.
+ * To all subscribers of the topic on every node, but `except`. 0 or -errno of the broker; local delivery is done in either
+ * case.
  */
-int pubsub_broadcast(struct pubsub *, struct slice topic, struct slice event, struct slice payload, bool binary,
-    const struct subscriber *except);
+int pubsub_broadcast(struct pubsub *, struct slice topic, const struct broadcast *, const struct subscriber *except);
 /* The same for a topic that is known to have local subscribers: the name need not be looked up. */
-int pubsub_broadcast_to(struct pubsub *, struct topic *, struct slice event, struct slice payload, bool binary,
-    const struct subscriber *except);
+int pubsub_broadcast_to(struct pubsub *, struct topic *, const struct broadcast *, const struct subscriber *except);
 /* For local subscribers only: what another node published, or what concerns this node alone. Returns how many got it. */
-unsigned pubsub_receive(struct pubsub *, struct slice topic, struct slice event, struct slice payload, bool binary,
-    const struct subscriber *except);
+unsigned pubsub_receive(struct pubsub *, struct slice topic, const struct broadcast *, const struct subscriber *except);
 /*
- * For the broker: hands a message of a stream to the keeper (where there is none, it is live like any other), and
- * tells it that an interest is in force.
+ * For the broker: what another node published; hands a message of a stream to the keeper (where there is none, it is live
+ * like any other); and tells it that an interest is in force.
  */
+void pubsub_receive_live(struct pubsub *, struct slice topic, const struct envelope *);
 void pubsub_receive_stored(struct pubsub *, struct slice topic, const struct envelope *);
 void pubsub_subscribed(struct pubsub *, struct slice topic);
 /* Does the topic have history here? */

@@ -13,9 +13,11 @@
 #include "server/api_call.h"
 #include "wire/message.h"
 
+#define API_NAMES	2	/* of a path */
+
 #define ERROR(code, message)	"{\"error\":{\"code\":\"" code "\",\"message\":\"" message "\"}}"
 
-/* A "*" in a pattern stands for one segment, the call's name. */
+/* A "*" in a pattern stands for one segment: the call's name, and then its id. */
 static const struct api_path {
 	const char	*pattern;
 	const char	*allow;
@@ -28,8 +30,12 @@ static const struct api_path {
 	{ "channels/*", "Allow: GET, HEAD\r\n", .get = api_channel },
 	{ "channels/*/members", "Allow: GET, HEAD\r\n", .get = api_members },
 	{ "channels/*/messages", "Allow: POST\r\n", .post = api_post },
+	{ "channels/*/messages/*", "Allow: DELETE\r\n", .delete = api_delete },
 	{ "channels/*/history", "Allow: GET, HEAD\r\n", .get = api_history },
+	{ "broadcast", "Allow: POST\r\n", .post = api_broadcast },
+	{ "stats", "Allow: GET, HEAD\r\n", .get = api_stats },
 	{ "users/*/connections", "Allow: DELETE\r\n", .delete = api_kick },
+	{ "connections/*", "Allow: DELETE\r\n", .delete = api_kick_connection },
 };
 
 /* Takes what stands before the next slash, which goes, too. */
@@ -44,32 +50,34 @@ take_segment(struct slice *path)
 }
 
 static bool
-path_matches(const char *pattern, struct slice path, struct slice *name)
+path_matches(const char *pattern, struct slice path, struct slice names[API_NAMES])
 {
 	struct slice left = slice_str(pattern);
+	unsigned     n = 0;
 
 	while (left.n > 0 && path.n > 0) {
 		struct slice wanted = take_segment(&left), segment = take_segment(&path);
 
 		if (slice_is(wanted, "*") && segment.n > 0)
-			*name = segment;
+			names[n++] = segment;
 		else if (!slice_eq(wanted, segment))
 			return false;
 	}
 	return left.n == 0 && path.n == 0;
 }
 
-/* The path's row, and the segment that is its name; NULL if there is none. */
+/* The path's row, and the segments that are its names, empty where it has fewer; NULL if there is none. */
 static const struct api_path *
-path_find(struct slice path, struct slice *name)
+path_find(struct slice path, struct slice names[API_NAMES])
 {
-	*name = SLICE("");
 	if (path.n <= strlen("/api/") || path.p[path.n - 1] == '/')
 		return NULL;
 	path = slice_from(path, strlen("/api/"));
-	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
-		if (path_matches(paths[i].pattern, path, name))
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		names[0] = names[1] = SLICE("");
+		if (path_matches(paths[i].pattern, path, names))
 			return &paths[i];
+	}
 	return NULL;
 }
 
@@ -89,9 +97,9 @@ api_takes(struct slice path)
 	return slice_is(path, "/api") || slice_starts(path, SLICE("/api/"));
 }
 
-/* The key in "Authorization: Bearer KEY", empty if there is none. */
+/* The key, or token, in "Authorization: Bearer KEY", empty if there is none. */
 static struct slice
-presented_key(const struct http_request *req)
+presented(const struct http_request *req)
 {
 	static const struct slice scheme = SLICE("bearer ");
 	bool			  twice;
@@ -124,16 +132,34 @@ refuse(struct http_refusal *how, int status, const char *extra, const char *body
 	return status;
 }
 
+/* Is it a token that is good now, with the claim of an admin? */
+static bool
+is_admin(const struct api *api, struct slice token)
+{
+	struct identity *who;
+	const char	*why;
+	bool		 yes;
+
+	if (api->options.guard == NULL || token.n == 0 || api->env->verify(api->env->arg, token, &who, &why) < 0)
+		return false;
+	yes = guard_allows(api->options.guard, &(struct guard_case){
+		.pattern = "", .topic = SLICE(""), .user = who->user, .claims = who->claims,
+	});
+	identity_unref(who);
+	return yes;
+}
+
 /* 0, or the status for who may not call. */
 static int
 api_admit(const struct api *api, const struct http_conn *conn, const struct http_request *req, struct http_refusal *how)
 {
-	char peer[ADDR_LEN];
+	const struct slice key = presented(req);
+	char		   peer[ADDR_LEN];
 
-	if (!api->options.key->set)
+	if (!api->options.key->set && api->options.guard == NULL)
 		return refuse(how, 403, NULL,
 		    ERROR("FORBIDDEN", "no key is configured: the API is closed until admin.api_key_file names one"));
-	if (api_key_is(api->options.key, presented_key(req)))
+	if (api_key_is(api->options.key, key) || is_admin(api, key))
 		return 0;
 	log_peer(LOG_INFO_, addr_text(http_conn_peer(conn), peer), "refused 401 %.*s: not the API's key",
 	    SLICE_ARG(req->path));
@@ -160,11 +186,13 @@ api_on_head(struct api *api, const struct http_conn *conn, const struct http_req
 {
 	int			r = api_admit(api, conn, req, how);
 	const struct api_path  *p;
-	struct slice		name;
+	struct slice		names[API_NAMES];
 
 	if (r != 0)
 		return r;
-	p = path_find(req->path, &name);
+	if (bucket_take(&api->bucket, api->loop->now, api->options.rate, api->options.rate) > 0)
+		return refuse(how, 429, "Retry-After: 1\r\n", ERROR("RATE_LIMITED", "more calls a second than admin.max_rate"));
+	p = path_find(req->path, names);
 	if (p == NULL)
 		return refuse(how, 404, NULL, ERROR("NOT_FOUND", "there is no such path"));
 	if (path_method(p, req->method) == NULL)
@@ -172,9 +200,8 @@ api_on_head(struct api *api, const struct http_conn *conn, const struct http_req
 	return api_admit_body(api, req, how);
 }
 
-/* A topic's name, or a user's. */
-static bool
-is_name(struct slice name)
+bool
+api_is_name(struct slice name)
 {
 	for (size_t i = 0; i < name.n; i++)
 		if ((unsigned char)name.p[i] < ' ' || name.p[i] == 0x7f)
@@ -182,11 +209,18 @@ is_name(struct slice name)
 	return name.n >= 1 && name.n <= WIRE_MAX_TOPIC;
 }
 
+/* One that is not there is fine. */
+static bool
+take_name(struct slice segment, struct buf *out)
+{
+	return url_decode_segment(segment, out) == 0 && (segment.n == 0 || api_is_name(buf_slice(out)));
+}
+
 void
 api_handle(struct api *api, struct http_conn *conn, const struct http_request *req, struct slice body)
 {
-	struct slice		segment;
-	const struct api_path  *p = path_find(req->path, &segment);
+	struct slice		names[API_NAMES];
+	const struct api_path  *p = path_find(req->path, names);
 	struct api_call	       *call = api_call_new(api, conn);
 
 	if (call == NULL) {
@@ -194,7 +228,7 @@ api_handle(struct api *api, struct http_conn *conn, const struct http_request *r
 		    SLICE(ERROR("UNAVAILABLE", "too many calls wait for an answer")));
 		return;
 	}
-	if (url_decode_segment(segment, &call->name) < 0 || (segment.n > 0 && !is_name(api_name(call))))
+	if (!take_name(names[0], &call->name) || !take_name(names[1], &call->id))
 		api_invalid(call, "the name in the path: expected 1 to 256 bytes of UTF-8 without control characters, "
 		    "percent-encoded");
 	else

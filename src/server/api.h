@@ -1,21 +1,25 @@
 /*
- * The HTTP API under /api: for operators and back ends, with a key. JSON in and out; errors are
+ * The HTTP API under /api: for operators and back ends, with a key or an admin's token. JSON in and out; errors are
  * {"error":{"code","message"}}.
  */
 #ifndef SERVER_API_H
 #define SERVER_API_H
 
 #include "net/http_server.h"
+#include "net/rates.h"
 #include "server/api_key.h"
 #include "server/backplane.h"
 #include "server/kick.h"
+#include "session/guard.h"
 
 #define API_MAX_CALLS	64	/* that wait for an answer from elsewhere */
 
 struct api_options {
 	const struct api_key *key;	/* borrowed */
+	const struct guard *guard;	/* whose token it allows may call, too; borrowed, NULL = nobody's */
 	size_t		 max_body;
 	uint64_t	 timeout_ms;	/* a call without an answer from elsewhere */
+	uint32_t	 rate;		/* calls a second; 0 = any number */
 };
 
 struct api {
@@ -28,6 +32,7 @@ struct api {
 	struct api_options	 options;
 	struct list		 calls;		/* struct api_call */
 	unsigned		 n_calls;
+	struct bucket		 bucket;	/* of calls that may be made now */
 };
 
 /* Borrows all; the options are set before the first request. */

@@ -19,10 +19,12 @@ api_call_free(struct api_call *call)
 	timer_stop(&call->deadline);
 	call->api->n_calls--;
 	buf_done(&call->name);
+	buf_done(&call->id);
 	buf_done(&call->event);
 	buf_done(&call->data);
 	buf_done(&call->cursor);
 	buf_done(&call->type);
+	free(call->posts);
 	free(call);
 }
 

@@ -7,6 +7,8 @@
 
 #include "server/api.h"
 
+#define API_TYPES	4
+
 /* Exists until it is answered, or its client gone, and nobody is left who was asked something for it. */
 struct api_call {
 	struct list	  in_api;
@@ -15,12 +17,17 @@ struct api_call {
 	unsigned	  asked;	/* answers from elsewhere that are still to come */
 	struct timer	  deadline;
 	struct buf	  name;		/* what stands for NAME or ID in the path, decoded */
+	struct buf	  id;		/* the same behind a NAME */
 	struct buf	  event;	/* of a message */
-	struct buf	  data;
+	struct buf	  data;		/* an object's text */
+	bool		  value;	/* it is {"data":V}, for V's sake */
+	struct post	 *posts;	/* what is said: see api_messages.c */
+	unsigned	  n_posts;
 	struct buf	  cursor;	/* of a list */
 	struct buf	  type;
 	unsigned	  limit;
 	unsigned	  nodes;	/* that hear the topic */
+	unsigned	  types[API_TYPES];	/* topics of each */
 	bool		  more;		/* the list goes on */
 };
 
@@ -50,6 +57,8 @@ void api_invalid(struct api_call *, const char *what);
 bool api_limit(struct api_call *, struct slice query, unsigned fallback, unsigned max);
 /* A text in the query: appended to *out, which is empty if it is not there. False: answered. */
 bool api_text(struct api_call *, struct slice query, const char *name, struct buf *out);
+/* Could it be a topic's name, or a user's? */
+bool api_is_name(struct slice);
 static inline struct slice
 api_name(const struct api_call *call)
 {
@@ -58,7 +67,17 @@ api_name(const struct api_call *call)
 /* PREFIXt:{TOPIC} */
 void api_add_channel(const struct api *, struct buf *out, struct slice topic);
 
-/* api_nodes.c, api_channels.c, api_messages.c */
-api_fn api_nodes, api_kick, api_list, api_channel, api_members, api_post, api_history;
+/* What /channels tells apart: the index of a type's name, by the name of the topic. */
+extern const char *const api_types[API_TYPES];
+unsigned api_type(struct slice topic);
+/* Asks; the call is over if that cannot be done. */
+void api_ask_redis(struct api_call *, redis_reply_fn *, const struct slice *argv, unsigned argc);
+/* For the topics that somebody hears, which are told as PREFIXt:{TOPIC}; and the topic in one of these, or nothing. */
+void api_ask_topics(struct api_call *, struct slice prefix, redis_reply_fn *);
+struct slice api_topic(const struct api *, const struct redisReply *);
+
+/* api_nodes.c, api_stats.c, api_channels.c, api_messages.c */
+api_fn api_nodes, api_kick, api_kick_connection, api_list, api_stats, api_channel, api_members, api_post, api_broadcast,
+    api_history, api_delete;
 
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "net/utf8.h"
 #include "presence/tracker.h"
@@ -38,14 +39,18 @@ compare_names(const void *a, const void *b)
 	return slice_compare(*x, *y);
 }
 
-static const char *
-type_of(struct slice name)
+const char *const api_types[API_TYPES] = { "topic", "public", "private", "presence" };
+
+unsigned
+api_type(struct slice name)
 {
-	if (slice_starts(name, SLICE("public-")))
-		return "public";
-	if (slice_starts(name, SLICE("private-")))
-		return "private";
-	return slice_starts(name, SLICE("presence-")) ? "presence" : "topic";
+	for (unsigned i = 1; i < API_TYPES; i++) {
+		const size_t n = strlen(api_types[i]);
+
+		if (slice_starts(name, slice(api_types[i], n)) && name.n > n && name.p[n] == '-')
+			return i;
+	}
+	return 0;
 }
 
 /* Presences as known here, else this node's subscribers. */
@@ -63,7 +68,7 @@ add_channel(struct buf *out, struct slice name, unsigned members, unsigned long 
 {
 	buf_add_str(out, "{\"name\":");
 	json_quote(out, name);
-	buf_addf(out, ",\"type\":\"%s\",\"memberCount\":%u,\"nodes\":%llu", type_of(name), members, nodes);
+	buf_addf(out, ",\"type\":\"%s\",\"memberCount\":%u,\"nodes\":%llu", api_types[api_type(name)], members, nodes);
 }
 
 /* The list. */
@@ -74,11 +79,8 @@ list_wants(const struct api_call *call, struct slice name)
 {
 	struct slice cursor = buf_slice(&call->cursor);
 
-	for (size_t i = 0; i < name.n; i++)
-		if ((unsigned char)name.p[i] < ' ' || name.p[i] == 0x7f)
-			return false;
-	return name.n > 0 && name.n <= WIRE_MAX_TOPIC && utf8_valid(name) && compare_names(&name, &cursor) > 0 &&
-	    (call->type.n == 0 || slice_is(buf_slice(&call->type), type_of(name)));
+	return api_is_name(name) && utf8_valid(name) && compare_names(&name, &cursor) > 0 &&
+	    (call->type.n == 0 || slice_is(buf_slice(&call->type), api_types[api_type(name)]));
 }
 
 /* Sorts them and cuts the page off. */
@@ -133,11 +135,11 @@ reply_text(const struct redisReply *r)
 	return r->type == REDIS_REPLY_STRING ? slice(r->str, r->len) : SLICE("");
 }
 
-/* The topic in PREFIXt:{TOPIC}; empty for another name. */
-static struct slice
-topic_of(const struct api *api, struct slice channel)
+struct slice
+api_topic(const struct api *api, const struct redisReply *reply)
 {
-	size_t before = strlen(cluster_prefix(api->backplane->cluster)) + strlen("t:{");
+	struct slice channel = reply_text(reply);
+	size_t	     before = strlen(cluster_prefix(api->backplane->cluster)) + strlen("t:{");
 
 	if (channel.n <= before + 1 || channel.p[channel.n - 1] != '}')
 		return SLICE("");
@@ -165,7 +167,7 @@ list_counted(void *arg, const struct redisReply *reply)
 	}
 	buf_add_str(&b, "{\"channels\":[");
 	for (size_t i = 0; i + 1 < reply->elements; i += 2) {
-		name = topic_of(call->api, reply_text(reply->element[i]));
+		name = api_topic(call->api, reply->element[i]);
 		buf_add_str(&b, i > 0 ? "," : "");
 		add_channel(&b, name, count_members(call->api, name), (unsigned long long)reply->element[i + 1]->integer);
 		buf_add_char(&b, '}');
@@ -173,9 +175,8 @@ list_counted(void *arg, const struct redisReply *reply)
 	list_answer(call, &b, name);
 }
 
-/* Asks; what is not answered is unavailable. */
-static void
-call_redis(struct api_call *call, redis_reply_fn *fn, const struct slice *argv, unsigned argc)
+void
+api_ask_redis(struct api_call *call, redis_reply_fn *fn, const struct slice *argv, unsigned argc)
 {
 	api_call_ask(call);
 	if (redis_command(call->api->backplane->redis, fn, call, argv, argc) == 0)
@@ -201,7 +202,7 @@ list_count(struct api_call *call, const struct names *names)
 	}
 	for (size_t i = 0, at = 0; i < names->n; at += argv[i + 2].n, i++)
 		argv[i + 2].p = texts.p + at;
-	call_redis(call, list_counted, argv, (unsigned)names->n + 2);
+	api_ask_redis(call, list_counted, argv, (unsigned)names->n + 2);
 }
 
 static void
@@ -218,7 +219,7 @@ list_told(void *arg, const struct redisReply *reply)
 		return;
 	}
 	for (size_t i = 0; i < reply->elements; i++) {
-		struct slice name = topic_of(call->api, reply_text(reply->element[i]));
+		struct slice name = api_topic(call->api, reply->element[i]);
 
 		if (list_wants(call, name))
 			names_add(&names, name);
@@ -244,8 +245,8 @@ add_literally(struct buf *out, struct slice text)
 	}
 }
 
-static void
-list_everywhere(struct api_call *call, struct slice prefix)
+void
+api_ask_topics(struct api_call *call, struct slice prefix, redis_reply_fn *fn)
 {
 	autobuf struct buf pattern = { 0 };
 
@@ -253,14 +254,16 @@ list_everywhere(struct api_call *call, struct slice prefix)
 	buf_add_str(&pattern, "t:{");
 	add_literally(&pattern, prefix);
 	buf_add_char(&pattern, '*');
-	call_redis(call, list_told, (struct slice[]){ SLICE("PUBSUB"), SLICE("CHANNELS"), buf_slice(&pattern) }, 3);
+	api_ask_redis(call, fn, (struct slice[]){ SLICE("PUBSUB"), SLICE("CHANNELS"), buf_slice(&pattern) }, 3);
 }
 
 static bool
 is_type(struct slice type)
 {
-	return type.n == 0 || slice_is(type, "public") || slice_is(type, "private") || slice_is(type, "presence") ||
-	    slice_is(type, "topic");
+	for (unsigned i = 0; i < API_TYPES; i++)
+		if (slice_is(type, api_types[i]))
+			return true;
+	return type.n == 0;
 }
 
 void
@@ -276,7 +279,7 @@ api_list(struct api_call *call, struct slice query, struct slice body)
 	else if (call->api->backplane->cluster == NULL)
 		list_here(call, buf_slice(&prefix));
 	else
-		list_everywhere(call, buf_slice(&prefix));
+		api_ask_topics(call, buf_slice(&prefix), list_told);
 }
 
 /* Who is present. */
@@ -392,6 +395,18 @@ api_members(struct api_call *call, struct slice query, struct slice body)
 	ask_presences(call, members_told);
 }
 
+/* Since when this node has had clients there. */
+static void
+add_created(struct buf *out, const struct topic *t)
+{
+	char time[CLOCK_ISO_LEN];
+
+	if (t != NULL)
+		buf_addf(out, ",\"createdAt\":\"%s\",", clock_iso(t->since, time));
+	else
+		buf_add_str(out, ",\"createdAt\":null,");
+}
+
 static void
 channel_told(void *arg, int error, struct slice presences)
 {
@@ -407,7 +422,7 @@ channel_told(void *arg, int error, struct slice presences)
 		return;
 	}
 	add_channel(&b, api_name(call), keys > 0 ? keys : count_members(call->api, api_name(call)), call->nodes);
-	buf_add_char(&b, ',');
+	add_created(&b, hub_topic(&call->api->env->pubsub.hub, api_name(call)));
 	buf_add_slice(&b, buf_slice(&members));
 	buf_add_char(&b, '}');
 	api_answer(call, buf_slice(&b));
@@ -439,5 +454,5 @@ api_channel(struct api_call *call, struct slice query, struct slice body)
 		return;
 	}
 	api_add_channel(call->api, &channel, api_name(call));
-	call_redis(call, channel_counted, (struct slice[]){ SLICE("PUBSUB"), SLICE("NUMSUB"), buf_slice(&channel) }, 3);
+	api_ask_redis(call, channel_counted, (struct slice[]){ SLICE("PUBSUB"), SLICE("NUMSUB"), buf_slice(&channel) }, 3);
 }

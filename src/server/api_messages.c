@@ -1,5 +1,5 @@
 /*
- * /api/channels/NAME/messages and /history: what is said to a topic, and what was.
+ * /api/channels/NAME/messages, /api/broadcast and /history: what is said to topics, what was, and what is taken back.
  */
 #include <errno.h>
 
@@ -13,8 +13,22 @@
 #include "wire/envelope.h"
 #include "wire/json.h"
 
+#define POSTS_MAX	100	/* topics of one broadcast */
+
+/* What is said to one topic. In call->posts, which stays until the last of them is told. */
+struct post {
+	struct api_call			*call;
+	struct slice			 topic;		/* in text */
+	struct history_limits		 limits;
+	bool				 kept;		/* by those */
+	int				 error;
+	unsigned			 delivered;
+	char				 id[UUID_LEN];	/* where it is kept */
+	char				 text[WIRE_MAX_TOPIC];
+};
+
 /* Clients would take these for the server's own. */
-static const char *const reserved[] = { "presence_state", "presence_diff", "system", "token_expiring" };
+static const char *const reserved[] = { "presence_state", "presence_diff", "system", "token_expiring", HISTORY_DELETED };
 
 /* What is wrong with an event's name; NULL = nothing. */
 static const char *
@@ -54,113 +68,193 @@ take_object(struct api_call *call, struct slice body, struct slice *object)
 	return false;
 }
 
+/* Any value; Phoenix clients need an object. */
+static void
+keep_data(struct api_call *call, struct slice data)
+{
+	call->value = data.p != NULL && data.p[0] != '{';
+	buf_add_str(&call->data, call->value ? "{\"data\":" : "");
+	buf_add_slice(&call->data, data.p != NULL ? data : SLICE("{}"));
+	buf_add_str(&call->data, call->value ? "}" : "");
+}
+
 /* Event and data are copied into the call; false: answered. */
 static bool
-take_message(struct api_call *call, struct slice body)
+take_message(struct api_call *call, struct slice body, struct slice *object)
 {
 	char	     scratch[WIRE_MAX_EVENT];
-	struct slice object, token, event = SLICE(""), data;
+	struct slice token, event = SLICE("");
 	const char  *fault = NULL;
 
-	if (!take_object(call, body, &object))
+	if (!take_object(call, body, object))
 		return false;
-	token = json_member(object, "event");
-	data = json_member(object, "data");
+	token = json_member(*object, "event");
 	if (token.p == NULL || token.p[0] != '"' || json_text(token, scratch, sizeof(scratch), &event) < 0)
 		fault = "event: expected a text of 1 to 128 bytes";
 	else
 		fault = event_fault(event);
-	if (fault == NULL && data.p != NULL && data.p[0] != '{')
-		fault = "data: expected an object";
 	if (fault != NULL) {
 		api_invalid(call, fault);
 		return false;
 	}
 	buf_add_slice(&call->event, event);
-	buf_add_slice(&call->data, data.p != NULL ? data : SLICE("{}"));
+	keep_data(call, json_member(*object, "data"));
 	return true;
 }
 
-static unsigned
-deliver_here(struct api_call *call)
+static void
+deliver_here(struct post *p)
 {
+	const struct broadcast b = {
+		.event = buf_slice(&p->call->event), .payload = buf_slice(&p->call->data), .value = p->call->value,
+	};
+
 	stats->broadcasts_total++;
-	return pubsub_receive(&call->api->env->pubsub, api_name(call), buf_slice(&call->event), buf_slice(&call->data),
-	    false, NULL);
+	p->delivered = pubsub_receive(&p->call->api->env->pubsub, p->topic, &b, NULL);
+}
+
+/* Their names, or numbers, of those that failed or did not. */
+static unsigned
+add_posts(struct buf *out, const struct api_call *call, bool failed)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < call->n_posts; i++) {
+		const struct post *p = &call->posts[i];
+
+		if ((p->error < 0) != failed)
+			continue;
+		buf_add_str(out, n++ > 0 ? "," : "");
+		json_quote(out, p->topic);
+		if (!failed)
+			buf_addf(out, ":%u", p->delivered);
+	}
+	return n;
 }
 
 static void
-answer_delivered(struct api_call *call, unsigned n, struct slice id)
+answer_broadcast(struct api_call *call)
 {
-	autobuf struct buf b = { 0 };
+	autobuf struct buf b = { 0 }, failed = { 0 };
 
-	buf_addf(&b, "{\"delivered\":%u", n);
-	if (id.n > 0)
-		buf_addf(&b, ",\"id\":\"%.*s\"", SLICE_ARG(id));
+	buf_add_str(&b, "{\"delivered\":{");
+	if (add_posts(&b, call, false) == 0) {
+		api_unavailable(call, "Redis has not taken the message");
+		return;
+	}
+	buf_add_char(&b, '}');
+	if (add_posts(&failed, call, true) > 0)
+		buf_addf(&b, ",\"failed\":[%.*s]", SLICE_ARG(buf_slice(&failed)));
 	buf_add_char(&b, '}');
 	api_answer(call, buf_slice(&b));
+}
+
+static void
+answer_post(struct api_call *call)
+{
+	const struct post *p = &call->posts[0];
+	autobuf struct buf b = { 0 };
+
+	if (p->error < 0) {
+		api_unavailable(call, p->kept ? "the message could not be stored" : "Redis has not taken the message");
+		return;
+	}
+	buf_addf(&b, "{\"delivered\":%u", p->delivered);
+	if (p->kept)
+		buf_addf(&b, ",\"id\":\"%.*s\"", (int)sizeof(p->id), p->id);
+	buf_add_char(&b, '}');
+	api_answer(call, buf_slice(&b));
+}
+
+/* Answers, once all are told. */
+static void
+posts_settle(struct api_call *call)
+{
+	if (call->asked > 0)
+		return;
+	if (call->name.n > 0)
+		answer_post(call);
+	else
+		answer_broadcast(call);
 }
 
 /* Redis has given it to the other nodes: only now is it sure that nobody is told twice by who tries again. */
 static void
 post_published(void *arg, const struct redisReply *reply)
 {
-	struct api_call *call = arg;
+	struct post	*p = arg;
+	struct api_call *call = p->call;
 
 	if (!api_call_resume(call))
 		return;
 	if (reply == NULL || reply->type != REDIS_REPLY_INTEGER)
-		api_unavailable(call, "Redis has not taken the message");
+		p->error = -EHOSTUNREACH;
 	else
-		answer_delivered(call, deliver_here(call), SLICE(""));
+		deliver_here(p);
+	posts_settle(call);
 }
 
-static void
-post_live(struct api_call *call)
+static int
+post_live(struct post *p)
 {
-	autobuf struct buf channel = { 0 }, envelope = { 0 };
-	struct backplane  *b = call->api->backplane;
+	const struct api_call *call = p->call;
+	autobuf struct buf     channel = { 0 }, envelope = { 0 };
 
-	if (b->cluster == NULL) {
-		answer_delivered(call, deliver_here(call), SLICE(""));
-		return;
-	}
-	api_add_channel(call->api, &channel, api_name(call));
+	api_add_channel(call->api, &channel, p->topic);
 	envelope_write(&envelope, &(struct envelope){
 		.node = slice_str(call->api->node), .event = buf_slice(&call->event), .payload = buf_slice(&call->data),
+		.value = call->value,
 	});
-	api_call_ask(call);
-	if (redis_command(b->redis, post_published, call,
-	    (struct slice[]){ SLICE("PUBLISH"), buf_slice(&channel), buf_slice(&envelope) }, 3) == 0)
-		return;
-	api_call_unask(call);
-	api_unavailable(call, "Redis is away");
+	return redis_command(call->api->backplane->redis, post_published, p,
+	    (struct slice[]){ SLICE("PUBLISH"), buf_slice(&channel), buf_slice(&envelope) }, 3);
 }
 
 static void
 post_said(void *arg, int error, struct slice id, uint64_t retry_ms)
 {
-	struct api_call	   *call = arg;
+	struct post	   *p = arg;
+	struct api_call	   *call = p->call;
 	const struct topic *t;
 
 	if (!api_call_resume(call))
 		return;
-	t = hub_topic(&call->api->env->pubsub.hub, api_name(call));
+	t = hub_topic(&call->api->env->pubsub.hub, p->topic);
+	p->error = error;
+	p->delivered = t != NULL ? t->n : 0;
 	if (error == 0)
-		answer_delivered(call, t != NULL ? t->n : 0, id);
-	else
-		api_unavailable(call, "the message could not be stored");
+		memcpy(p->id, id.p, sizeof(p->id));
+	posts_settle(call);
+}
+
+static int
+post_kept(struct post *p)
+{
+	return history_say_to(p->call->api->env->history, p->topic, &p->limits, buf_slice(&p->call->event),
+	    buf_slice(&p->call->data), post_said, p);
 }
 
 static void
-post_kept(struct api_call *call, const struct history_limits *limits)
+post_say(struct post *p)
+{
+	if (!p->kept && p->call->api->backplane->cluster == NULL) {
+		deliver_here(p);
+		return;
+	}
+	api_call_ask(p->call);
+	p->error = p->kept ? post_kept(p) : post_live(p);
+	if (p->error < 0)
+		api_call_unask(p->call);
+}
+
+/* Says them all. It counts as asked meanwhile, so that the first of them to be told is not taken for the last. */
+static void
+posts_say(struct api_call *call)
 {
 	api_call_ask(call);
-	if (history_say_to(call->api->env->history, api_name(call), limits, buf_slice(&call->event), buf_slice(&call->data),
-	    post_said, call) == 0)
-		return;
-	api_call_unask(call);
-	api_unavailable(call, "Redis is away");
+	for (unsigned i = 0; i < call->n_posts; i++)
+		post_say(&call->posts[i]);
+	if (api_call_resume(call))
+		posts_settle(call);
 }
 
 /* False: answered, as no client could join it. */
@@ -173,18 +267,88 @@ find_route(struct api_call *call, const struct channel_route **route)
 	return *route != NULL;
 }
 
+static void
+add_post(struct api_call *call, struct slice topic, const struct channel_route *route)
+{
+	struct post *p = &call->posts[call->n_posts++];
+
+	*p = (struct post){ .call = call, .topic = slice(p->text, topic.n) };
+	memcpy(p->text, topic.p, topic.n);
+	p->kept = route_history(route, &p->limits);
+}
+
 void
 api_post(struct api_call *call, struct slice query, struct slice body)
 {
 	const struct channel_route *route;
-	struct history_limits	    limits;
+	struct slice		    object;
 
-	if (!find_route(call, &route) || !take_message(call, body))
+	if (!find_route(call, &route) || !take_message(call, body, &object))
 		return;
-	if (route_history(route, &limits))
-		post_kept(call, &limits);
+	call->posts = xmalloc(sizeof(*call->posts));
+	add_post(call, api_name(call), route);
+	posts_say(call);
+}
+
+static bool
+has_post(const struct api_call *call, struct slice topic)
+{
+	for (unsigned i = 0; i < call->n_posts; i++)
+		if (slice_eq(call->posts[i].topic, topic))
+			return true;
+	return false;
+}
+
+/* One element of "channels"; false: answered. */
+static bool
+take_channel(struct api_call *call, struct slice token, enum json_kind kind)
+{
+	char			    scratch[WIRE_MAX_TOPIC];
+	const struct channel_route *route;
+	struct slice		    name;
+
+	if (kind != JSON_STRING || json_text(token, scratch, sizeof(scratch), &name) < 0 || !api_is_name(name)) {
+		api_invalid(call, "channels: expected names of 1 to 256 bytes without control characters");
+		return false;
+	}
+	if (has_post(call, name)) {
+		api_invalid(call, "channels: a name is there twice");
+		return false;
+	}
+	route = routes_match(call->api->env->routes, name);
+	if (route == NULL)
+		api_error(call, 404, "NOT_FOUND", "channels: no route serves number %u", call->n_posts + 1);
 	else
-		post_live(call);
+		add_post(call, name, route);
+	return route != NULL;
+}
+
+static bool
+take_channels(struct api_call *call, struct slice list)
+{
+	struct slice   token;
+	enum json_kind kind;
+
+	call->posts = xmalloc(POSTS_MAX * sizeof(*call->posts));
+	json_take(&list, '[');
+	while (call->n_posts < POSTS_MAX && json_take_value(&list, &token, &kind) == 0) {
+		if (!take_channel(call, token, kind))
+			return false;
+		json_take(&list, ',');
+	}
+	if (call->n_posts > 0 && json_take(&list, ']'))
+		return true;
+	api_invalid(call, "channels: expected a list of 1 to 100 names");
+	return false;
+}
+
+void
+api_broadcast(struct api_call *call, struct slice query, struct slice body)
+{
+	struct slice object;
+
+	if (take_message(call, body, &object) && take_channels(call, json_member(object, "channels")))
+		posts_say(call);
 }
 
 /* What was said. */
@@ -260,4 +424,51 @@ api_history(struct api_call *call, struct slice query, struct slice body)
 		api_invalid(call, "before: expected a message's id");
 	else
 		ask_history(call, &limits, before.n > 0 ? buf_slice(&before) : slice(NULL, 0));
+}
+
+/* What is taken back. */
+
+static void
+no_such_message(struct api_call *call)
+{
+	api_error(call, 404, "NOT_FOUND", "no such message is kept");
+}
+
+static void
+deleted(void *arg, int error, struct slice id, uint64_t retry_ms)
+{
+	struct api_call *call = arg;
+
+	if (!api_call_resume(call))
+		return;
+	if (error == -ENOENT)
+		no_such_message(call);
+	else if (error < 0)
+		api_unavailable(call, "whether the message was deleted is not known");
+	else
+		api_answer(call, SLICE("{\"deleted\":true}"));
+}
+
+void
+api_delete(struct api_call *call, struct slice query, struct slice body)
+{
+	const struct channel_route *route;
+	struct history_limits	    limits;
+	int			    r;
+
+	if (!find_route(call, &route))
+		return;
+	if (!route_history(route, &limits)) {
+		api_error(call, 404, "NOT_FOUND", "this topic keeps no history");
+		return;
+	}
+	api_call_ask(call);
+	r = history_remove(call->api->env->history, api_name(call), &limits, buf_slice(&call->id), deleted, call);
+	if (r == 0)
+		return;
+	api_call_unask(call);
+	if (r == -EINVAL)
+		no_such_message(call);
+	else
+		api_unavailable(call, "Redis is away");
 }

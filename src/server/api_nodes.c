@@ -1,5 +1,5 @@
 /*
- * /api/nodes, and /api/users/ID/connections.
+ * /api/nodes, and who is disconnected: /api/users/ID/connections, /api/connections/ID.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -80,12 +80,24 @@ kick_told(void *arg, unsigned disconnected, unsigned silent)
 	api_answer(call, buf_slice(&b));
 }
 
-void
-api_kick(struct api_call *call, struct slice query, struct slice body)
+static void
+call_kick(struct api_call *call, enum kick_whom whom)
 {
 	api_call_ask(call);
-	if (kick_user(call->api->kicks, api_name(call), kick_told, call) == 0)
+	if (kick(call->api->kicks, whom, api_name(call), kick_told, call) == 0)
 		return;
 	api_call_unask(call);
 	api_unavailable(call, "Redis is away");
+}
+
+void
+api_kick(struct api_call *call, struct slice query, struct slice body)
+{
+	call_kick(call, KICK_USER);
+}
+
+void
+api_kick_connection(struct api_call *call, struct slice query, struct slice body)
+{
+	call_kick(call, KICK_CONNECTION);
 }

@@ -160,6 +160,8 @@ on_place(void *arg, uint64_t epoch)
 	b->said_away = false;
 	presence_sync_on_place(b->sync, epoch);
 	say_lists_again(b);
+	if (b->happenings != NULL)
+		happenings_on_place(b->happenings, epoch);
 	/* What could not be read while commands failed. */
 	history_resync(b->history);
 	b->env->pubsub.broker->ops->own_up(b->env->pubsub.broker);
@@ -183,6 +185,8 @@ on_clean(void *arg, struct slice node, uint64_t epoch)
 
 	log_info("cleaning up behind node %.*s", SLICE_ARG(node));
 	presence_sync_on_clean(b->sync, node, epoch);
+	if (b->happenings != NULL)
+		happenings_on_clean(b->happenings, node, epoch);
 }
 
 static void
@@ -362,6 +366,19 @@ backplane_url(const struct config *c, struct redis_url *url, char **why)
 }
 
 static void
+backplane_watch(struct backplane *b, const struct config *c)
+{
+	if (c->events_stream[0] == '\0')
+		return;
+	b->happenings = happenings_new(b->loop, b->redis, &(struct happenings_options){
+		.stream = c->events_stream, .prefix = c->redis_prefix, .node = b->node, .run = b->env->run,
+		.max_length = c->events_max_length, .max_queue = c->events_max_queue,
+	});
+	b->env->watcher = &happenings_watcher;
+	b->env->watcher_arg = b->happenings;
+}
+
+static void
 backplane_joined(struct backplane *b, const struct config *c, const struct redis_url *url, const char *node,
     const char *listen)
 {
@@ -385,6 +402,7 @@ backplane_joined(struct backplane *b, const struct config *c, const struct redis
 	presence_sync_set(b->sync, b->tracker, b->cluster);
 	backplane_keep(b, store_redis_new(b->redis, c->redis_prefix, node),
 	    &(struct history_options){ .check_ms = c->history_check_ms, .max_held = c->max_message });
+	backplane_watch(b, c);
 	b->loop->on_stood = on_stood;
 	b->loop->stood_arg = b;
 	loop_timer(b->loop, &b->tick, b->loop->now);
@@ -431,6 +449,7 @@ backplane_done(struct backplane *b)
 	cluster_free(b->cluster);
 	session_env_done(b->env);
 	redis_free(b->redis);
+	happenings_free(b->happenings);
 	b->tracker = NULL;
 }
 
@@ -450,6 +469,8 @@ backplane_leave(struct backplane *b)
 		return;
 	}
 	presence_sync_leave(b->sync);
+	if (b->happenings != NULL)
+		happenings_leave(b->happenings);
 	cluster_leave(b->cluster, backplane_left, b);
 }
 

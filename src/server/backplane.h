@@ -10,6 +10,7 @@
 #include "history/history.h"
 #include "history/userlists.h"
 #include "presence/sync.h"
+#include "server/happenings.h"
 #include "session/session.h"
 
 struct backplane_user {
@@ -25,6 +26,7 @@ struct backplane {
 	struct redis		*redis;		/* NULL = a node alone, and so the next two */
 	struct cluster		*cluster;
 	struct presence_sync	*sync;
+	struct happenings	*happenings;	/* NULL = nobody wants to know */
 	struct tracker		*tracker;
 	struct history		*history;
 	struct userlists	*userlists;

@@ -19,7 +19,8 @@
 static const char welcome[] =
     "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>roost</title>"
     "<h1>roost is running</h1>"
-    "<p>A realtime channel server for Phoenix clients. Point yours at <code>/socket</code>.</p></html>\n";
+    "<p>A realtime channel server. Point Phoenix clients at <code>/socket</code>, Pusher-style ones at <code>/ws</code>.</p>"
+    "</html>\n";
 
 static bool
 net_list_has(const struct addr_net *nets, unsigned n, const struct addr *a)
@@ -177,6 +178,13 @@ endpoint_demo(struct endpoint *e, struct http_conn *conn, const struct http_requ
 	return true;
 }
 
+/* The path / is a page to those who do not ask for a WebSocket there. */
+static bool
+is_pusher(const struct http_request *req)
+{
+	return url_path_is(req->path, "/ws") || (slice_is(req->path, "/") && http_has_token(req, "Upgrade", "websocket"));
+}
+
 static bool
 endpoint_socket(struct endpoint *e, struct http_conn *conn, const struct http_request *req, struct slice body,
     const struct door *d)
@@ -188,12 +196,16 @@ endpoint_socket(struct endpoint *e, struct http_conn *conn, const struct http_re
 		return true;
 	}
 	if (url_path_is(req->path, "/socket/websocket")) {
-		endpoint_upgrade(e, conn, req, false);
+		endpoint_upgrade(e, conn, req, ENDPOINT_PHOENIX);
+		return true;
+	}
+	if (is_pusher(req)) {
+		endpoint_upgrade(e, conn, req, ENDPOINT_PUSHER);
 		return true;
 	}
 	if (echo == NULL || echo[0] == '\0' || !d->loopback || !url_path_is(req->path, echo))
 		return false;
-	endpoint_upgrade(e, conn, req, true);
+	endpoint_upgrade(e, conn, req, ENDPOINT_ECHO);
 	return true;
 }
 
@@ -226,7 +238,7 @@ endpoint_on_head(struct http_conn *conn, const struct http_request *req, struct 
 	struct endpoint	  *e = arg;
 	const struct door *d = http_conn_owner(conn);
 	bool		   get = slice_is(req->method, "GET"), head = slice_is(req->method, "HEAD");
-	bool		   socket = url_path_is(req->path, "/socket/websocket");
+	bool		   socket = url_path_is(req->path, "/socket/websocket") || is_pusher(req);
 
 	if (endpoint_is_call(e, conn, req))
 		return api_on_head(e->api, conn, req, how);

@@ -21,7 +21,7 @@ struct longpoll_relay;
 /* What a reload replaces as a whole. Everything is borrowed from the node. */
 struct endpoint_options {
 	bool		 dev;
-	bool		 anonymous;		/* /socket without a token */
+	bool		 anonymous;		/* /socket without a token; / and /ws take anyone */
 	bool		 require_origin;
 	bool		 compression;
 	const char	*echo_path;		/* NULL or "" = none */
@@ -71,8 +71,10 @@ void endpoint_close_doors(struct endpoint *, bool all);
 
 /* The client's address: X-Forwarded-For's where the peer is a trusted proxy. */
 struct addr endpoint_client(const struct endpoint *, const struct http_conn *, const struct http_request *);
-/* upgrade.c: a request for /socket/websocket, or for the echo path. */
-void endpoint_upgrade(struct endpoint *, struct http_conn *, const struct http_request *, bool echo);
+/* What is spoken at a path. */
+enum endpoint_dialect { ENDPOINT_PHOENIX, ENDPOINT_PUSHER, ENDPOINT_ECHO };
+/* upgrade.c: a request for a WebSocket. */
+void endpoint_upgrade(struct endpoint *, struct http_conn *, const struct http_request *, enum endpoint_dialect);
 /* longpoll_http.c: a request for /socket/longpoll; and by its head, the status that refuses it, or 0. */
 void endpoint_longpoll(struct endpoint *, struct http_conn *, const struct http_request *, struct slice body);
 int endpoint_longpoll_refusal(const struct endpoint *, const struct http_request *);

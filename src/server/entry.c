@@ -119,7 +119,7 @@ entry_check_token(struct entry *en)
 	const char		      *why = "malformed token";
 
 	if (!en->has_token) {
-		if (!o->anonymous)
+		if (!o->anonymous && !en->open)
 			return entry_refuse(en, 403, NULL, "token: none");
 		en->who = identity_ref(en->endpoint->anonymous);
 		return true;

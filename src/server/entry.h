@@ -14,6 +14,7 @@ struct entry {
 	/* Answers; the reason is in the log by then. `extra` as for http_respond(). */
 	void			 (*refuse)(struct entry *, unsigned status, const char *extra);
 	struct addr		   client;
+	bool			   open;	/* it may come without a token, whatever auth.anonymous says */
 	const struct codec	  *codec;
 	struct buf		   token;
 	bool			   has_token;

@@ -13,12 +13,15 @@
 #include "net/ws.h"
 #include "wire/json.h"
 
-#define MAX_USER	1024	/* bytes of a user's id in a message */
+#define MAX_NAME	1024	/* bytes of a user's id in a message */
+
+static const char *const whom_names[] = { [KICK_USER] = "user", [KICK_CONNECTION] = "connection" };
 
 struct kick {
 	struct list	 in_kicks;
 	struct timer	 deadline;
 	char		 id[ID_LEN + 1];
+	enum kick_whom	 whom;
 	unsigned	 disconnected;
 	unsigned	 silent;	/* nodes that have not answered */
 	kick_fn		*fn;
@@ -63,42 +66,45 @@ kicks_done(struct kicks *ks)
 }
 
 static unsigned
-kick_here(struct kicks *ks, struct slice user)
+kick_here(struct kicks *ks, enum kick_whom whom, struct slice name)
 {
 	static const char why[] = "disconnected by the operator";
 
-	return websockets_close_user(ks->websockets, user, WS_AWAY, why) +
-	    longpolls_close_user(ks->longpolls, user, WS_AWAY, why);
+	if (whom == KICK_CONNECTION)
+		return websockets_close_id(ks->websockets, name, WS_AWAY, why) ||
+		    longpolls_close_id(ks->longpolls, name, WS_AWAY, why);
+	return websockets_close_user(ks->websockets, name, WS_AWAY, why) +
+	    longpolls_close_user(ks->longpolls, name, WS_AWAY, why);
 }
 
 static int
-kick_say(struct kicks *ks, struct slice user, const char *id)
+kick_say(struct kicks *ks, enum kick_whom whom, struct slice name, const char *id)
 {
 	autobuf struct buf members = { 0 };
 
-	buf_add_str(&members, ",\"user\":");
-	json_quote(&members, user);
+	buf_addf(&members, ",\"%s\":", whom_names[whom]);
+	json_quote(&members, name);
 	buf_addf(&members, ",\"id\":\"%s\"", id);
 	return cluster_say(ks->cluster, "kick", buf_slice(&members));
 }
 
 int
-kick_user(struct kicks *ks, struct slice user, kick_fn *fn, void *arg)
+kick(struct kicks *ks, enum kick_whom whom, struct slice name, kick_fn *fn, void *arg)
 {
 	struct kick *k;
 	char	     id[ID_LEN + 1];
 	int	     r;
 
 	if (ks->cluster == NULL) {
-		fn(arg, kick_here(ks, user), 0);
+		fn(arg, kick_here(ks, whom, name), 0);
 		return 0;
 	}
-	r = kick_say(ks, user, id_new(id));
+	r = kick_say(ks, whom, name, id_new(id));
 	if (r < 0)
 		return r;
 	k = xmalloc(sizeof(*k));
 	*k = (struct kick){
-		.deadline.fire = kick_expire, .silent = cluster_count(ks->cluster), .fn = fn, .arg = arg,
+		.deadline.fire = kick_expire, .whom = whom, .silent = cluster_count(ks->cluster), .fn = fn, .arg = arg,
 	};
 	memcpy(k->id, id, sizeof(id));
 	list_append(&ks->asked, &k->in_kicks);
@@ -109,17 +115,18 @@ kick_user(struct kicks *ks, struct slice user, kick_fn *fn, void *arg)
 static void
 kicks_on_kick(struct kicks *ks, struct slice node, struct slice message)
 {
-	char		   user_text[MAX_USER], id_text[ID_LEN];
-	struct slice	   user, id;
+	char		   name_text[MAX_NAME], id_text[ID_LEN];
+	enum kick_whom	   whom = json_member(message, "user").p != NULL ? KICK_USER : KICK_CONNECTION;
+	struct slice	   name, id;
 	autobuf struct buf members = { 0 };
 	unsigned	   n;
 
-	if (json_member_text(message, "user", user_text, sizeof(user_text), &user) < 0)
+	if (json_member_text(message, whom_names[whom], name_text, sizeof(name_text), &name) < 0)
 		return;
 	json_member_text(message, "id", id_text, sizeof(id_text), &id);
-	n = kick_here(ks, user);
+	n = kick_here(ks, whom, name);
 	if (n > 0)
-		log_info("disconnected %u of user \"%.*s\" for node %.*s", n, SLICE_ARG(user), SLICE_ARG(node));
+		log_info("disconnected %u of %s \"%.*s\" for node %.*s", n, whom_names[whom], SLICE_ARG(name), SLICE_ARG(node));
 	buf_add_str(&members, ",\"re\":");
 	json_quote(&members, id);
 	buf_addf(&members, ",\"n\":%u", n);
@@ -154,7 +161,10 @@ kicks_on_kicked(struct kicks *ks, struct slice message)
 	if (units_number(number, &n) < 0 || n > UINT32_MAX - k->disconnected)
 		return;
 	k->disconnected += (unsigned)n;
-	if (--k->silent == 0)
+	k->silent--;
+	if (k->whom == KICK_CONNECTION && n > 0)
+		k->silent = 0;
+	if (k->silent == 0)
 		kick_tell(k);
 }
 

@@ -1,7 +1,8 @@
 /*
- * Disconnecting a user on every node: asked for over the cluster's channel, and counted from the answers.
+ * Disconnecting a user, or one connection, on every node: asked for over the cluster's channel, and counted from the
+ * answers.
  *
- *	{"v":1,"type":"kick","node":N,"user":"…","id":"…"}	to all nodes
+ *	{"v":1,"type":"kick","node":N,"user":"…","id":"…"}	to all nodes; "connection" in the place of "user"
  *	{"v":1,"type":"kicked","node":N,"re":"…","n":k}		what each of them says to it
  */
 #ifndef SERVER_KICK_H
@@ -21,6 +22,9 @@ struct kicks {
 	struct list		 asked;		/* struct kick: ours that are not answered yet */
 };
 
+/* Who is meant: the member of the message by this name says it. */
+enum kick_whom { KICK_USER, KICK_CONNECTION };
+
 /* How many were disconnected, and how many nodes have not answered in time. */
 typedef void kick_fn(void *arg, unsigned disconnected, unsigned silent);
 
@@ -29,10 +33,11 @@ void kicks_init(struct kicks *, struct loop *, struct websockets *, struct longp
 /* Nobody is told any more. */
 void kicks_done(struct kicks *);
 /*
- * Closes that user's connections everywhere with 1001, after which they may come back. `fn` is told once, on a node
- * alone before this returns; or -errno and nothing happens: -ENOTCONN, -ENOBUFS.
+ * Closes that user's connections everywhere, or the one of that id (session.h), with 1001, after which they may come
+ * back. `fn` is told once, on a node alone before this returns; or -errno and nothing happens: -ENOTCONN, -ENOBUFS.
+ * There is one connection of an id: as soon as it is found, nobody else counts as silent.
  */
-int kick_user(struct kicks *, struct slice user, kick_fn *, void *arg);
+int kick(struct kicks *, enum kick_whom, struct slice name, kick_fn *, void *arg);
 /* A message on the cluster's channel, ours included; what concerns us not is left. */
 void kicks_on_message(struct kicks *, struct slice node, struct slice type, struct slice message);
 

@@ -21,6 +21,7 @@
 #include "base/stats.h"
 #include "channels/builtin.h"
 #include "server/api.h"
+#include "server/authorizer.h"
 #include "server/backplane.h"
 #include "server/drain.h"
 #include "server/endpoint.h"
@@ -41,6 +42,7 @@ struct node {
 	struct parts		*parts;		/* what the configuration names: replaced as a whole by a reload */
 	struct loop		*loop;
 	struct session_env	 env;
+	struct authorizer	*authorizer;
 	struct backplane	 backplane;
 	struct websockets	 websockets;
 	struct longpolls	 longpolls;
@@ -228,13 +230,18 @@ node_configure(struct node *n, uint64_t connections)
 		.pages = p->pages, .dev_secret = parts_key_kind(c) == PARTS_DEV_KEY ? SLICE(DEV_SECRET) : SLICE(""),
 	};
 	n->api.options = (struct api_options){
-		.key = &p->api_key, .max_body = c->max_message, .timeout_ms = c->redis_timeout_ms + API_SLACK_MS,
+		.key = &p->api_key, .guard = p->admin, .max_body = c->max_message,
+		.timeout_ms = c->redis_timeout_ms + API_SLACK_MS, .rate = (uint32_t)c->admin_max_rate,
 	};
 	n->drain.options = (struct drain_options){
 		.time_ms = c->drain_ms, .delay_ms = c->drain_delay_ms, .close_ms = c->close_ms,
 	};
 	n->watch.memory_high = c->memory_high;
 	backplane_configure(&n->backplane, c);
+	authorizer_configure(n->authorizer, &(struct authorizer_options){
+		.secret = p->authorize_secret, .timeout_ms = c->authorize_timeout_ms, .cache_ms = c->authorize_cache_ms,
+		.parallel = (unsigned)c->authorize_parallel, .known = AUTHORIZER_MAX_KNOWN,
+	});
 }
 
 /* libconfuse does not survive a failed allocation: it gets half of what we hold back. */
@@ -388,7 +395,7 @@ static void
 node_add_classes(void)
 {
 	static const struct channel_class *const classes[] = {
-		&chat_class, &comments_class, &devices_class, &presence_class, &room_class, &signaling_class,
+		&chat_class, &comments_class, &devices_class, &presence_class, &pusher_class, &room_class, &signaling_class,
 	};
 	const char *why;
 
@@ -437,6 +444,13 @@ node_build(struct node *n, const struct config *c, const struct node_sockets *so
 		*code = EX_CONFIG;
 		return false;
 	}
+	n->authorizer = authorizer_new(n->loop);
+	if (n->authorizer == NULL) {
+		*why = xstrdup("libcurl does not work here, or cannot look up names in the background");
+		return false;
+	}
+	n->env.authorizer = &authorizer_ops;
+	n->env.authorizer_arg = n->authorizer;
 	n->kicks.cluster = n->backplane.cluster;
 	if (n->backplane.redis != NULL)
 		longpoll_relay_join(&n->relay, n->backplane.redis, cluster_prefix(n->backplane.cluster));
@@ -486,6 +500,7 @@ node_free(struct node *n)
 		loop_end_turn(n->loop);
 		longpoll_relay_done(&n->relay);
 		backplane_done(&n->backplane);
+		authorizer_free(n->authorizer);
 		kicks_done(&n->kicks);
 		api_done(&n->api);
 		deflate_free(n->deflate);

@@ -10,7 +10,13 @@
 #include "auth/dev.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/secret.h"
 #include "session/classes.h"
+#include "session/guard.h"
+
+#define AUTHORIZE_SECRET_MIN	16
+#define AUTHORIZE_SECRET_MAX	1024
+#define AUTHORIZE_SECRET_FORM	"expected one line of 16 to 1024 visible characters"
 
 static bool
 is_set(const char *text)
@@ -91,6 +97,62 @@ parts_api_key(struct parts *p, const struct config *c, char **why)
 }
 
 static bool
+parts_admin(struct parts *p, const struct config *c, char **why)
+{
+	autofree char *entry = NULL, *fault = NULL;
+
+	if (!is_set(c->admin_claim))
+		return true;
+	entry = xasprintf("claim %s", c->admin_claim);
+	p->admin = guard_new("", (const char *const []){ entry, NULL }, &fault);
+	if (p->admin == NULL)
+		*why = xasprintf("admin.claim: %s", fault);
+	return p->admin != NULL;
+}
+
+static bool
+is_visible(struct slice text)
+{
+	for (size_t i = 0; i < text.n; i++)
+		if (text.p[i] <= ' ' || text.p[i] > '~')
+			return false;
+	return true;
+}
+
+static bool
+parts_set_authorize_secret(struct parts *p, struct slice secret)
+{
+	if (secret.n < AUTHORIZE_SECRET_MIN || secret.n > AUTHORIZE_SECRET_MAX || !is_visible(secret))
+		return false;
+	p->authorize_secret = slice(xstrndup(secret.p, secret.n), secret.n);
+	return true;
+}
+
+static bool
+parts_authorize_file(struct parts *p, const char *file, char **why)
+{
+	struct secret s __attribute__((cleanup(secret_done)));
+	autofree char *fault = NULL;
+
+	if (secret_read_hidden(&s, file, &fault) == 0 &&
+	    parts_set_authorize_secret(p, slice(s.p, secret_line_len(&s))))
+		return true;
+	*why = xasprintf("authorize.secret_file: %s: %s", file, fault != NULL ? fault : AUTHORIZE_SECRET_FORM);
+	return false;
+}
+
+static bool
+parts_authorize(struct parts *p, const struct config *c, char **why)
+{
+	if (is_set(c->authorize_secret_file))
+		return parts_authorize_file(p, c->authorize_secret_file, why);
+	if (!is_set(c->authorize_secret) || parts_set_authorize_secret(p, slice_str(c->authorize_secret)))
+		return true;
+	*why = xasprintf("authorize.secret: %s", AUTHORIZE_SECRET_FORM);
+	return false;
+}
+
+static bool
 parts_proxies(struct parts *p, const struct config *c, char **why)
 {
 	p->trusted = xcalloc(c->trusted_proxies.n, sizeof(*p->trusted));
@@ -120,16 +182,19 @@ parts_route(struct parts *p, const struct config_route *r, char **why)
 {
 	autofree struct route_setting *settings = xcalloc(r->n_options, sizeof(*settings));
 	autofree struct route_rate    *rates = rates_of(r->rates, r->n_rates);
+	autofree const char	     **allow = xcalloc(r->allow.n + 1, sizeof(*allow));
 	const struct channel_class    *loaded = NULL;
 
 	if (is_set(r->module) && (loaded = class_load(r->module, why)) == NULL)
 		return false;
 	for (unsigned i = 0; i < r->n_options; i++)
 		settings[i] = (struct route_setting){ r->options[i].name, r->options[i].value };
+	for (unsigned i = 0; i < r->allow.n; i++)
+		allow[i] = r->allow.items[i];
 	return routes_add(p->routes, &(struct route_options){
 		.pattern = r->pattern, .class = is_set(r->class) ? r->class : loaded->name, .public = r->public,
 		.settings = settings, .n_settings = r->n_options, .rates = rates, .n_rates = r->n_rates,
-		.rate_reason = r->rate_reason,
+		.rate_reason = r->rate_reason, .allow = r->allow.n > 0 ? allow : NULL, .authorize_url = r->authorize_url,
 	}, why) == 0;
 }
 
@@ -146,6 +211,9 @@ static const struct route_options built_in[] = {
 	{ .pattern = "presence:{user_id}", .class = "devices" },
 	{ .pattern = "signaling:call:{call_id}", .class = "signaling" },
 	{ .pattern = "room:*", .class = "room" },
+	{ .pattern = "public-*", .class = "pusher", .public = true },
+	{ .pattern = "private-*", .class = "pusher" },
+	{ .pattern = "presence-*", .class = "pusher" },
 };
 
 /* The file's routes stand before the built-in ones. */
@@ -185,7 +253,8 @@ parts_new(const struct config *c, char **why)
 	struct parts *p = xcalloc(1, sizeof(*p));
 
 	if (parts_keys(p, c, why) && parts_origins(p, c, why) && parts_tls(p, c, why) &&
-	    parts_api_key(p, c, why) && parts_proxies(p, c, why) && parts_routes(p, c, why) && parts_pages(p, c, why))
+	    parts_api_key(p, c, why) && parts_admin(p, c, why) && parts_authorize(p, c, why) && parts_proxies(p, c, why) && parts_routes(p, c, why) &&
+	    parts_pages(p, c, why))
 		return p;
 	parts_free(p);
 	return NULL;
@@ -199,6 +268,8 @@ parts_free(struct parts *p)
 	auth_free(p->auth);
 	origins_free(p->origins);
 	tls_context_free(p->tls);
+	guard_free(p->admin);
+	secret_wipe((char *)(uintptr_t)p->authorize_secret.p, p->authorize_secret.n);
 	free(p->trusted);
 	routes_unref(p->routes);
 	free(p->event_rates);

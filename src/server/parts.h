@@ -18,6 +18,8 @@ struct parts {
 	struct origins		*origins;	/* NULL = any */
 	struct tls_context	*tls;		/* NULL = none */
 	struct api_key		 api_key;
+	struct guard		*admin;		/* whose tokens are as good as that; NULL = nobody's */
+	struct slice		 authorize_secret;	/* ours; empty = none */
 	struct addr_net		*trusted;
 	unsigned		 n_trusted;
 	struct routes		*routes;

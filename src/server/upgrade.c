@@ -1,6 +1,6 @@
 /*
- * From an HTTP request to a WebSocket: the checks of protocol/phoenix.md section 1.3, and the tokens of its
- * section 1.5.
+ * From an HTTP request to a WebSocket: the checks of protocol/phoenix.md section 1.3, and the tokens of its section 1.5; for
+ * Pusher-style clients, those of them that concern them.
  */
 #include <errno.h>
 
@@ -8,6 +8,7 @@
 #include "net/url.h"
 #include "server/entry.h"
 
+#define UPGRADE_FIELDS	"Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n"	/* what 426 has to say */
 #define TOKEN_PREFIX	"base64url.bearer.phx."
 
 /* One upgrade on its way: what was found out so far. */
@@ -32,7 +33,7 @@ upgrade_check_handshake(struct upgrade *u)
 	int r = ws_check_upgrade(u->entry.req, &u->key);
 
 	if (r == -426)
-		return upgrade_refuse(u, 426, "Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n", "WebSocket version");
+		return upgrade_refuse(u, 426, UPGRADE_FIELDS, "WebSocket version");
 	return r == 0 || upgrade_refuse(u, (unsigned)-r, r == -405 ? "Allow: GET\r\n" : NULL, "no WebSocket handshake");
 }
 
@@ -85,18 +86,40 @@ upgrade_find_token(struct upgrade *u)
 }
 
 static bool
-upgrade_check(struct upgrade *u, bool echo)
+upgrade_check_phoenix(struct upgrade *u)
+{
+	struct entry *en = &u->entry;
+
+	return entry_check_version(en) && upgrade_check_handshake(u) && upgrade_check_protocols(u) && upgrade_find_token(u) &&
+	    entry_check_token(en);
+}
+
+/* Of subprotocols that are offered none is selected (RFC 6455 section 4.2.2): who insists on one goes by itself. */
+static bool
+upgrade_check_pusher(struct upgrade *u)
+{
+	struct entry *en = &u->entry;
+
+	en->codec = &codec_pusher;
+	en->open = true;
+	if (!http_has_token(en->req, "Upgrade", "websocket"))
+		return upgrade_refuse(u, 426, UPGRADE_FIELDS, "no upgrade");
+	return upgrade_check_handshake(u) && upgrade_find_token(u) && entry_check_token(en);
+}
+
+static bool
+upgrade_check(struct upgrade *u, enum endpoint_dialect dialect)
 {
 	struct entry *en = &u->entry;
 
 	if (!entry_check_room(en) || !entry_check_origin(en))
 		return false;
-	if (echo) {
-		en->who = identity_ref(en->endpoint->anonymous);
-		return upgrade_check_handshake(u);
-	}
-	return entry_check_version(en) && upgrade_check_handshake(u) && upgrade_check_protocols(u) && upgrade_find_token(u) &&
-	    entry_check_token(en);
+	if (dialect == ENDPOINT_PHOENIX)
+		return upgrade_check_phoenix(u);
+	if (dialect == ENDPOINT_PUSHER)
+		return upgrade_check_pusher(u);
+	en->who = identity_ref(en->endpoint->anonymous);
+	return upgrade_check_handshake(u);
 }
 
 /* 101, and the connection is a WebSocket. */
@@ -130,14 +153,14 @@ upgrade_accept(struct upgrade *u)
 }
 
 void
-endpoint_upgrade(struct endpoint *e, struct http_conn *conn, const struct http_request *req, bool echo)
+endpoint_upgrade(struct endpoint *e, struct http_conn *conn, const struct http_request *req, enum endpoint_dialect dialect)
 {
 	struct upgrade u = {
 		.entry = { .endpoint = e, .conn = conn, .req = req, .refuse = upgrade_answer_refusal },
 	};
 
 	entry_init(&u.entry);
-	if (upgrade_check(&u, echo) && entry_count(&u.entry))
+	if (upgrade_check(&u, dialect) && entry_count(&u.entry))
 		upgrade_accept(&u);
 	entry_done(&u.entry);
 }

@@ -3,6 +3,7 @@
  */
 #include "session/channel.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -48,6 +49,7 @@ channel_free_extra(struct channel *ch)
 
 	if (x == NULL)
 		return;
+	assert(x->join == NULL && x->peek == NULL);
 	list_each(link, &x->pending)
 		free(list_entry(link, struct pending_message, in_channel));
 	list_each(link, &x->timers) {
@@ -148,6 +150,8 @@ void
 channel_drop(struct channel *ch)
 {
 	ch->phase = CHANNEL_OVER;
+	join_forget(ch);
+	channel_await_end(ch);
 	channel_history_end(ch);
 	channel_list_end(ch);
 	channel_unlink(ch);
@@ -186,25 +190,38 @@ static void
 channel_tell_class(struct channel *ch, const char *why)
 {
 	ch->phase = CHANNEL_OVER;
-	if (ch->route->class->leave != NULL)
+	if (ch->route->class->leave != NULL && !ch->unasked)
 		ch->route->class->leave(ch, why);
+}
+
+static void
+channel_tell_watcher(const struct channel *ch, bool joined, const char *why)
+{
+	const struct session_env *env = ch->session->env;
+
+	if (env->watcher != NULL)
+		env->watcher->channel(env->watcher_arg, ch->session, channel_topic(ch), channel_user(ch), joined, why);
 }
 
 void
 channel_end(struct channel *ch, const char *why)
 {
 	bool joined = ch->phase == CHANNEL_JOINED, lost = strcmp(why, "closed") == 0;
+	/* Who has been told "left" need not be told that it is closed. */
+	bool said = lost || (ch->session->codec->joins_once && strcmp(why, "leave") == 0);
 
 	if (ch->phase == CHANNEL_OVER)
 		return;
 	channel_log(ch, LOG_DEBUG_, "left %.*s: %s", SLICE_ARG(channel_topic(ch)), why);
 	if (joined && ch->failing)
 		channel_say_error(ch);
-	else if (joined && !lost)
+	else if (joined && !said)
 		channel_say_end(ch, "phx_close", SLICE("{}"));
 	/* What its leaving causes is for the others, whatever they answer to it. */
 	hub_deafen(&ch->sub);
 	channel_tell_class(ch, why);
+	if (joined)
+		channel_tell_watcher(ch, false, why);
 	channel_presence_end(ch, lost);
 	hub_unsubscribe(&ch->session->env->pubsub.hub, &ch->sub);
 	stats->channels -= joined;
@@ -295,6 +312,7 @@ channel_enter(struct channel *ch, struct slice join_ref, struct slice ref, struc
 	stats->channels++;
 	stats->joins_total++;
 	channel_log(ch, LOG_DEBUG_, "joined %.*s (user \"%.*s\")", SLICE_ARG(topic), SLICE_ARG(channel_user(ch)));
+	channel_tell_watcher(ch, true, NULL);
 	if (x != NULL)
 		timer_stop(&x->join_timer);
 	if (ch->who != NULL || s->expiring)
@@ -305,23 +323,46 @@ channel_enter(struct channel *ch, struct slice join_ref, struct slice ref, struc
 	if (ch->route->class->joined != NULL && ch->phase == CHANNEL_JOINED)
 		r = ch->route->class->joined(ch);
 	ch->depth--;
+	channel_await_end(ch);
 	channel_settle(ch, r);
+}
+
+struct pending_message *
+pending_new(struct session *s, bool binary, struct slice data)
+{
+	struct pending_message *m;
+
+	if (s->pending_bytes + data.n > PENDING_BYTES)
+		return NULL;
+	m = xmalloc(sizeof(*m) + data.n);
+	*m = (struct pending_message){ .binary = binary, .n = data.n };
+	memcpy(m->data, data.p, data.n);
+	s->pending_bytes += data.n;
+	return m;
+}
+
+struct pending_message *
+pending_free(struct session *s, struct pending_message *m)
+{
+	if (m == NULL)
+		return NULL;
+	s->pending_bytes -= m->n;
+	free(m);
+	return NULL;
 }
 
 int
 channel_hold(struct channel *ch, bool binary, struct slice data)
 {
 	struct channel_extra   *x = channel_extra(ch);
-	struct pending_message *m;
+	struct pending_message *m = NULL;
 
-	if (x->n_pending >= ch->session->env->limits.join_queue || ch->session->pending_bytes + data.n > PENDING_BYTES)
+	if (x->n_pending < ch->session->env->limits.join_queue)
+		m = pending_new(ch->session, binary, data);
+	if (m == NULL)
 		return -ENOBUFS;
-	m = xmalloc(sizeof(*m) + data.n);
-	*m = (struct pending_message){ .binary = binary, .n = data.n };
-	memcpy(m->data, data.p, data.n);
 	list_append(&x->pending, &m->in_channel);
 	x->n_pending++;
-	ch->session->pending_bytes += data.n;
 	return 0;
 }
 

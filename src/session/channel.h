@@ -8,6 +8,7 @@
 #include "session/session.h"
 
 struct presence_member;
+struct presence_peek;
 struct channel_list;
 struct catchup;
 struct feed;
@@ -85,6 +86,10 @@ struct channel_extra {
 	char	       *topic;		/* of a pending join, like its tokens */
 	char	       *ref;
 	char	       *join_ref;
+	struct pending_message *join;	/* it came so: kept while its authorizer is asked */
+	struct authorization *asking;
+	struct presence_peek *peek;	/* it waits to know who is present */
+	void	      (*known)(struct channel *);
 	char	       *fail_reason;	/* what phx_error will say */
 	struct buf	refusal;	/* of a join, said in a callback that is still running */
 };
@@ -106,6 +111,7 @@ struct channel {
 	bool			 stopping : 1;	/* ends when the callback under way returns */
 	bool			 failing : 1;	/* the same, with phx_error */
 	bool			 warned : 1;	/* token_expiring was said */
+	bool			 unasked : 1;	/* its class knows nothing of it yet: see join.c */
 	uint8_t			 depth;		/* callbacks of this channel under way */
 	uint32_t		 leave_grace;	/* ms that its presences outlive its connection */
 	struct grave		 grave;
@@ -155,6 +161,10 @@ void channel_set_failing(struct channel *, const char *reason);
 void channel_refuse_join(struct channel *, struct channel_payload response, const char *why);
 /* After a callback: ends the channel if the class failed (result < 0) or asked for it. */
 void channel_settle(struct channel *, int result);
+/* A message that is kept for a join; NULL when this client has too much of that. */
+struct pending_message *pending_new(struct session *, bool binary, struct slice data);
+/* Takes NULL, returns NULL. */
+struct pending_message *pending_free(struct session *, struct pending_message *);
 /* Keeps a message until the join is decided. -ENOBUFS when there are too many. */
 int channel_hold(struct channel *, bool binary, struct slice data);
 struct channel_extra *channel_extra(struct channel *);
@@ -173,8 +183,11 @@ struct dispatch *channel_current(const struct channel *);
 /* Class code is trusted, but a payload that is no object would break every client. */
 bool payload_is_object(struct channel_payload);
 
-/* channel_presence.c: it ends; its presences stay for the grace if its connection was lost without a word. */
+/* channel_presence.c */
+/* It ends; its presences stay for the grace if its connection was lost without a word. */
 void channel_presence_end(struct channel *, bool lost);
+/* It has entered, or its join is over. */
+void channel_await_end(struct channel *);
 
 /* channel_history.c */
 /* It is subscribed: what came since its page was read follows. */
@@ -197,7 +210,20 @@ void channel_changes_drop(struct list *changes);
 /* channel_list.c: it ends. */
 void channel_list_end(struct channel *);
 
+/* join.c */
+/* A phx_join of a topic that the session has no channel of. `data` is what `in` was decoded from. */
+void join_dispatch(struct session *, const struct inbound *, bool binary, struct slice data);
+/* Its join is over: nobody is asked about it any more. */
+void join_forget(struct channel *);
+
 /* dispatch.c */
+/* The token in a join's payload or an access_token push, decoded into scratch; p == NULL if there is none. 0 or -EINVAL. */
+int dispatch_token(const struct inbound *, const char *name, struct buf *scratch, struct slice *token);
+/* Whose it is. 0 with a reference, or -EACCES. */
+int dispatch_verify(struct session *, struct slice token, struct identity **who);
+/* Can a class be given it? */
+bool dispatch_is_usable(const struct inbound *);
+void dispatch_invalid_payload(struct session *, struct slice join_ref, const struct inbound *);
 /* The rate that holds for an event here: the route's, else the one for all routes. NULL = none. */
 const struct rate *dispatch_rate(const struct channel *, struct slice event);
 /*

@@ -64,6 +64,12 @@ channel_user(const struct channel *ch)
 }
 
 struct slice
+channel_client(const struct channel *ch)
+{
+	return slice_str(ch->session->id);
+}
+
+struct slice
 channel_user_name(const struct channel *ch)
 {
 	return channel_identity(ch)->name;
@@ -185,58 +191,6 @@ channel_refuse(struct channel *ch, struct channel_payload response)
 	ch->extra->refusal.n = 0;
 	buf_add_slice(&ch->extra->refusal, said.bytes);
 	ch->stopping = true;
-}
-
-int
-channel_push(struct channel *ch, struct slice event, struct channel_payload payload)
-{
-	struct message m;
-
-	if (ch->phase != CHANNEL_JOINED || !payload_is_object(payload))
-		return -EINVAL;
-	m = (struct message){
-		.kind = MESSAGE_PUSH, .join_ref = ch->join_ref, .topic_token = ch->sub.topic->token, .event = event,
-		.payload = payload.bytes, .binary = payload.binary,
-	};
-	hub_send(&ch->session->env->pubsub.hub, ch->sub.out, ch->sub.codec, &m);
-	message_done(&m);
-	return 0;
-}
-
-static int
-channel_publish(struct channel *ch, struct slice event, struct channel_payload payload, bool to_self)
-{
-	/* Who has left speaks to the others alone. */
-	bool self = to_self && ch->phase == CHANNEL_JOINED;
-
-	if (ch->sub.topic == NULL || !payload_is_object(payload))
-		return -EINVAL;
-	/* Where the bus fails, this node's clients have it nevertheless, and the others are told of the gap. */
-	pubsub_broadcast_to(&ch->session->env->pubsub, ch->sub.topic, event, payload.bytes, payload.binary,
-	    self ? NULL : &ch->sub);
-	return 0;
-}
-
-int
-channel_broadcast(struct channel *ch, struct slice event, struct channel_payload payload)
-{
-	return channel_publish(ch, event, payload, true);
-}
-
-int
-channel_broadcast_from(struct channel *ch, struct slice event, struct channel_payload payload)
-{
-	return channel_publish(ch, event, payload, false);
-}
-
-int
-channel_tell_here(struct channel *ch, struct slice event, struct channel_payload payload, const struct channel *except)
-{
-	if (ch->sub.topic == NULL || !payload_is_object(payload))
-		return -EINVAL;
-	pubsub_receive(&ch->session->env->pubsub, ch->sub.topic->name, event, payload.bytes, payload.binary,
-	    except != NULL ? &except->sub : NULL);
-	return 0;
 }
 
 void

@@ -14,26 +14,43 @@ tracker_of(const struct channel *ch)
 	return ch->session->env->tracker;
 }
 
+static enum presence_ways
+class_ways(const struct channel_class *class)
+{
+	if (class->handle_presence == NULL)
+		return PRESENCE_SHOWN;
+	return class->shows_presence ? PRESENCE_BOTH : PRESENCE_NEWS;
+}
+
 static struct presence_member *
 channel_member(struct channel *ch)
 {
 	if (ch->member == NULL)
-		ch->member = tracker_enter(tracker_of(ch), &ch->sub, ch->join_ref, ch->route->class->handle_presence != NULL);
+		ch->member = tracker_enter(tracker_of(ch), &ch->sub, ch->join_ref, class_ways(ch->route->class));
 	return ch->member;
 }
 
-/* What changed in a topic of which clients are told nothing: for the class to tell. */
+static struct channel *
+channel_of(struct subscriber *sub)
+{
+	return sub != NULL ? container_of(sub, struct channel, sub) : NULL;
+}
+
+/* What changed in one key: for the class to tell. */
 static void
 channel_on_news(struct subscriber *speaker, const struct presence_news *news)
 {
+	autofree struct channel	    **owners = xmalloc((news->n_new + 1) * sizeof(*owners));
 	struct channel		     *ch = container_of(speaker, struct channel, sub);
 	const struct channel_presence p = {
 		.key = news->key, .metas = news->metas, .n = news->n, .n_new = news->n_new,
 		.gone = news->gone, .n_gone = news->n_gone,
-		.by = news->by != NULL ? container_of(news->by, struct channel, sub) : NULL,
+		.by = channel_of(news->by), .owners = owners,
 	};
 	int r;
 
+	for (unsigned i = 0; i < news->n_new; i++)
+		owners[i] = channel_of(news->owners[i]);
 	ch->depth++;
 	r = ch->route->class->handle_presence(ch, &p);
 	ch->depth--;
@@ -131,6 +148,40 @@ channel_presence_end(struct channel *ch, bool lost)
 		tracker_leave(member, lost ? ch->leave_grace : 0);
 }
 
+/* Joining. */
+
+static void
+channel_presence_known(void *arg)
+{
+	struct channel *ch = arg;
+
+	ch->depth++;
+	ch->extra->known(ch);
+	ch->depth--;
+	/* A join that is not decided now would not be told what changes. */
+	channel_settle(ch, ch->phase == CHANNEL_JOINING ? -EPROTO : 0);
+}
+
+int
+channel_await_presence(struct channel *ch, void (*fn)(struct channel *))
+{
+	struct channel_extra *x;
+
+	if (ch->phase != CHANNEL_JOINING || (ch->extra != NULL && ch->extra->peek != NULL))
+		return -EINVAL;
+	x = channel_extra(ch);
+	x->known = fn;
+	x->peek = tracker_peek(tracker_of(ch), channel_topic(ch), class_ways(ch->route->class), channel_presence_known, ch);
+	return CHANNEL_LATER;
+}
+
+void
+channel_await_end(struct channel *ch)
+{
+	if (ch->extra != NULL)
+		ch->extra->peek = tracker_unpeek(ch->extra->peek);
+}
+
 void
 channel_watch(struct channel *ch)
 {
@@ -213,6 +264,12 @@ unsigned
 channel_presence_count(const struct channel *ch)
 {
 	return tracker_count(tracker_of(ch), channel_topic(ch));
+}
+
+unsigned
+channel_count_present(const struct channel *ch)
+{
+	return tracker_count_here(tracker_of(ch), channel_topic(ch));
 }
 
 void

@@ -31,27 +31,28 @@ fault_reason(const struct session *s, const struct inbound *in)
 		return "invalid topic";
 	case FAULT_REF:
 		return "invalid ref";
+	case FAULT_MESSAGE:
+		return in->why;
 	default:
 		return in->topic.n > s->env->limits.max_topic ? "invalid topic" : NULL;
 	}
 }
 
-static void
-reply_invalid_payload(struct session *s, struct slice join_ref, const struct inbound *in)
+void
+dispatch_invalid_payload(struct session *s, struct slice join_ref, const struct inbound *in)
 {
 	session_reply(s, join_ref, in->ref, in->topic_token, false,
 	    channel_json(SLICE("{\"reason\":\"invalid_payload\",\"field\":\"payload\"}")));
 }
 
-static bool
-payload_is_usable(const struct inbound *in)
+bool
+dispatch_is_usable(const struct inbound *in)
 {
 	return in->fault != FAULT_PAYLOAD && (in->binary || in->payload_type == JSON_OBJECT);
 }
 
-/* The token in a join's payload or an access_token push, decoded into out. */
-static int
-payload_token(const struct inbound *in, const char *name, struct buf *scratch, struct slice *token)
+int
+dispatch_token(const struct inbound *in, const char *name, struct buf *scratch, struct slice *token)
 {
 	struct slice raw = in->binary ? slice(NULL, 0) : json_member(in->payload, name);
 
@@ -63,8 +64,8 @@ payload_token(const struct inbound *in, const char *name, struct buf *scratch, s
 	return json_text(raw, buf_room(scratch, raw.n), raw.n, token);
 }
 
-static int
-verify(struct session *s, struct slice token, struct identity **who)
+int
+dispatch_verify(struct session *s, struct slice token, struct identity **who)
 {
 	char	    peer[ADDR_LEN];
 	const char *why = "malformed token";
@@ -77,140 +78,13 @@ verify(struct session *s, struct slice token, struct identity **who)
 	return r;
 }
 
-/*
- * Whom a join stands on: the token in its payload, or the connection's. Returns 0 with *who (a reference, or
- * NULL for the connection's), -EACCES if neither may.
- */
-static int
-join_identity(struct session *s, const struct channel_route *route, const struct inbound *in, struct identity **who)
-{
-	autobuf struct buf scratch = { 0 };
-	struct slice	   token;
-
-	*who = NULL;
-	if (payload_token(in, "token", &scratch, &token) < 0)
-		return -EACCES;
-	if (token.p != NULL)
-		return verify(s, token, who);
-	if (s->expired || (s->who->user.n == 0 && !route->public))
-		return -EACCES;
-	return 0;
-}
-
-/* A join that the class will decide later: what its answer needs is kept. */
+/* Who joins once knows where it is in, and is told where it is wrong. */
 static void
-join_wait(struct channel *ch, const struct inbound *in, timer_fn *timeout)
-{
-	struct loop	     *loop = ch->session->env->loop;
-	struct channel_extra *x = channel_extra(ch);
-
-	x->topic = xstrndup(in->topic.p, in->topic.n);
-	x->ref = xstrndup(in->ref.p, in->ref.n);
-	x->join_ref = xstrndup(in->join_ref.p, in->join_ref.n);
-	x->join_timer.fire = timeout;
-	loop_timer(loop, &x->join_timer, loop->now + ch->session->env->limits.join_ms);
-}
-
-static void
-join_timeout(struct timer *t, uint64_t now)
-{
-	struct channel_extra *x = container_of(t, struct channel_extra, join_timer);
-
-	channel_refuse_join(x->channel, channel_json(SLICE("{\"reason\":\"timeout\"}")), "timeout");
-}
-
-static void
-join_finish(struct channel *ch, const struct inbound *in, struct dispatch *d, int result)
-{
-	struct session	      *s = ch->session;
-	struct channel_payload said = { .bytes = buf_slice(&d->response), .binary = d->binary };
-	bool		       answered = d->answered;
-
-	/* What follows is not the join any more: there is nothing left to answer. */
-	d->answered = true;
-	if (result == CHANNEL_LATER && !ch->stopping) {
-		join_wait(ch, in, join_timeout);
-		return;
-	}
-	if (result == CHANNEL_OK && !ch->stopping) {
-		channel_enter(ch, in->join_ref, in->ref, answered && d->ok ? said : channel_empty());
-		return;
-	}
-	stats->join_errors_total++;
-	if (result != CHANNEL_REFUSED)
-		session_reply_reason(s, in->join_ref, in, "join crashed");
-	else if (answered && !d->ok)
-		session_reply(s, in->join_ref, in->ref, in->topic_token, false, said);
-	else
-		session_reply_reason(s, in->join_ref, in, "unauthorized");
-	/* A class that let it in and stopped it at once has something to clear up. */
-	if (result == CHANNEL_OK || result == CHANNEL_LATER)
-		channel_end(ch, "stopped");
-	else
-		channel_drop(ch);
-}
-
-static void
-join(struct session *s, const struct channel_route *route, const struct inbound *in, struct identity *who)
-{
-	struct channel	      *ch = channel_new(s, route, in, who);
-	struct channel_message params = { .event = in->event, .payload = { in->payload, in->binary } };
-	struct dispatch	       d = { .channel = ch, .in = in }, *outer = s->current;
-	int		       r;
-
-	s->current = &d;
-	ch->depth++;
-	r = route->class->join(ch, &params);
-	ch->depth--;
-	join_finish(ch, in, &d, r);
-	s->current = outer;
-	buf_done(&d.response);
-}
-
-/* Why this session may not join anything more; NULL if it may. */
-static const char *
-join_limit(const struct session *s, const struct inbound *in)
-{
-	const struct session_limits *l = &s->env->limits;
-	const struct hub	    *h = &s->env->pubsub.hub;
-
-	if (s->n_channels >= l->max_channels)
-		return "too many channels joined";
-	if (l->max_topics > 0 && h->topics.n >= l->max_topics && hub_topic(h, in->topic) == NULL)
-		return "too many topics";
-	return NULL;
-}
-
-static void
-dispatch_join(struct session *s, const struct inbound *in)
-{
-	const struct channel_route *route = routes_match(s->env->routes, in->topic);
-	const char		   *limit = join_limit(s, in);
-	struct identity		   *who;
-
-	/* Whatever a final star matches: that topic is the protocol's own. */
-	if (route == NULL || slice_is(in->topic, "phoenix")) {
-		stats->join_errors_total++;
-		session_reply_reason(s, null_token, in, "unmatched topic");
-	} else if (limit != NULL) {
-		stats->join_errors_total++;
-		session_reply_reason(s, in->join_ref, in, limit);
-	} else if (!payload_is_usable(in)) {
-		stats->join_errors_total++;
-		reply_invalid_payload(s, in->join_ref, in);
-	} else if (join_identity(s, route, in, &who) < 0) {
-		stats->join_errors_total++;
-		session_reply_reason(s, in->join_ref, in, "unauthorized");
-	} else
-		join(s, route, in, who);
-}
-
-static void
-dispatch_unjoined(struct session *s, const struct inbound *in)
+dispatch_unjoined(struct session *s, const struct inbound *in, bool binary, struct slice data)
 {
 	if (slice_is(in->event, "phx_join"))
-		dispatch_join(s, in);
-	else if (slice_is(in->event, "phx_leave"))
+		join_dispatch(s, in, binary, data);
+	else if (slice_is(in->event, "phx_leave") && !s->codec->joins_once)
 		session_reply(s, in->join_ref, in->ref, in->topic_token, true, channel_empty());
 	else
 		session_reply_reason(s, null_token, in, "unmatched topic");
@@ -249,12 +123,12 @@ dispatch_access_token(struct channel *ch, const struct inbound *in)
 	struct identity	 **place = ch->who != NULL ? &ch->who : &s->who, *fresh;
 	struct slice	   token;
 
-	if (payload_token(in, "access_token", &scratch, &token) < 0 || token.p == NULL) {
+	if (dispatch_token(in, "access_token", &scratch, &token) < 0 || token.p == NULL) {
 		session_reply(s, ch->join_ref, in->ref, in->topic_token, false,
 		    channel_json(SLICE("{\"reason\":\"invalid_payload\",\"field\":\"access_token\"}")));
 		return;
 	}
-	if (verify(s, token, &fresh) < 0) {
+	if (dispatch_verify(s, token, &fresh) < 0) {
 		session_reply_reason(s, ch->join_ref, in, "unauthorized");
 		return;
 	}
@@ -299,12 +173,12 @@ dispatch_rate_limit(const struct channel_route *route, char text[RATE_LIMIT_LEN]
 	return channel_json(slice(text, (size_t)n));
 }
 
+/* `rate` NULL = none. */
 static void
-dispatch_event(struct channel *ch, const struct inbound *in)
+dispatch_event(struct channel *ch, const struct inbound *in, const struct rate *rate)
 {
 	struct session	      *s = ch->session;
 	struct rates	      *rates = &s->env->rates;
-	const struct rate     *rate = dispatch_rate(ch, in->event);
 	struct channel_message m = { .event = in->event, .payload = { in->payload, in->binary } };
 	struct dispatch	       d = { .channel = ch, .in = in, .ok = true }, *outer = s->current;
 	char		       host[ADDR_LEN], text[RATE_LIMIT_LEN];
@@ -328,14 +202,28 @@ dispatch_event(struct channel *ch, const struct inbound *in)
 	channel_settle(ch, r);
 }
 
+/* In place of the channel, or for it. */
 static void
-dispatch_joined(struct channel *ch, const struct inbound *in)
+dispatch_rejoin(struct channel *ch, const struct inbound *in, bool binary, struct slice data)
+{
+	struct session *s = ch->session;
+
+	if (!s->codec->joins_once) {
+		channel_end(ch, "replaced");
+		join_dispatch(s, in, binary, data);
+	} else if (!dispatch_is_usable(in))
+		dispatch_invalid_payload(s, ch->join_ref, in);
+	else
+		dispatch_event(ch, in, NULL);
+}
+
+static void
+dispatch_joined(struct channel *ch, const struct inbound *in, bool binary, struct slice data)
 {
 	struct session *s = ch->session;
 
 	if (slice_is(in->event, "phx_join")) {
-		channel_end(ch, "replaced");
-		dispatch_join(s, in);
+		dispatch_rejoin(ch, in, binary, data);
 		return;
 	}
 	/* Of an instance that is no more. */
@@ -346,12 +234,12 @@ dispatch_joined(struct channel *ch, const struct inbound *in)
 		channel_end(ch, "leave");
 	} else if (in->fault == FAULT_EVENT || event_is_reserved(in->event))
 		session_reply_reason(s, ch->join_ref, in, "unknown_event");
-	else if (!payload_is_usable(in))
-		reply_invalid_payload(s, ch->join_ref, in);
+	else if (!dispatch_is_usable(in))
+		dispatch_invalid_payload(s, ch->join_ref, in);
 	else if (slice_is(in->event, "access_token"))
 		dispatch_access_token(ch, in);
 	else
-		dispatch_event(ch, in);
+		dispatch_event(ch, in, dispatch_rate(ch, in->event));
 }
 
 bool
@@ -376,9 +264,9 @@ dispatch_message(struct session *s, const struct inbound *in, bool binary, struc
 	}
 	ch = channel_find(s, in->topic);
 	if (ch == NULL)
-		dispatch_unjoined(s, in);
+		dispatch_unjoined(s, in, binary, data);
 	else if (ch->phase == CHANNEL_JOINED)
-		dispatch_joined(ch, in);
+		dispatch_joined(ch, in, binary, data);
 	else if (channel_hold(ch, binary, data) < 0)
 		session_reply_reason(s, in->join_ref, in, "join_pending");
 }

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "session/classes.h"
+#include "session/guard.h"
 
 #define MAX_DURATION	(UINT64_C(1) << 50)	/* ms: no sum with a clock overflows */
 
@@ -127,6 +128,8 @@ route_free(struct channel_route *r)
 	free(r->settings);
 	free(r->rates);
 	free(r->rate_reason);
+	free(r->authorize_url);
+	guard_free(r->guard);
 	free(r->pattern);
 	free(r);
 }
@@ -163,6 +166,7 @@ route_new(struct routes *t, const struct route_options *o, const struct channel_
 		.settings = xcalloc(o->n_settings, sizeof(*o->settings)), .n_settings = o->n_settings,
 		.rates = xcalloc(o->n_rates, sizeof(*o->rates)), .n_rates = o->n_rates,
 		.rate_reason = xstrdup(o->rate_reason != NULL ? o->rate_reason : "rate_limit"),
+		.authorize_url = o->authorize_url != NULL ? xstrdup(o->authorize_url) : NULL,
 	};
 	for (unsigned i = 0; i < o->n_settings; i++)
 		r->settings[i] = (struct route_setting){ xstrdup(o->settings[i].name), xstrdup(o->settings[i].value) };
@@ -171,11 +175,26 @@ route_new(struct routes *t, const struct route_options *o, const struct channel_
 	return r;
 }
 
+static int
+route_guard(const struct route_options *o, struct guard **guard, char **why)
+{
+	autofree char *fault = NULL;
+
+	if (o->allow == NULL)
+		return 0;
+	*guard = guard_new(o->pattern, o->allow, &fault);
+	if (*guard != NULL)
+		return 0;
+	*why = xasprintf("route \"%s\": %s", o->pattern, fault);
+	return -EINVAL;
+}
+
 int
 routes_add(struct routes *t, const struct route_options *o, char **why)
 {
 	const struct channel_class *class = class_find(o->class);
 	const char		   *fault = route_pattern_fault(o->pattern);
+	struct guard		   *guard = NULL;
 	struct channel_route	   *r;
 
 	if (fault != NULL) {
@@ -193,7 +212,10 @@ routes_add(struct routes *t, const struct route_options *o, char **why)
 		    o->settings[i].name);
 		return -EINVAL;
 	}
+	if (route_guard(o, &guard, why) < 0)
+		return -EINVAL;
 	r = route_new(t, o, class);
+	r->guard = guard;
 	fault = "the class refused the options";
 	if (class->configure != NULL && class->configure(r, &r->data, &fault) < 0) {
 		*why = xasprintf("route \"%s\": %s", o->pattern, fault);

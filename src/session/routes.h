@@ -8,6 +8,8 @@
 
 #include "base/units.h"
 
+struct guard;
+
 /* How a route is asked for; borrowed by routes_add(). */
 struct route_options {
 	const char	*pattern;	/* {name} = one or more characters but ":", a final "*" = any rest */
@@ -24,6 +26,8 @@ struct route_options {
 	}		*rates;		/* those of this route; an event may also have one of the table's */
 	unsigned	 n_rates;
 	const char	*rate_reason;	/* a plain word; NULL = "rate_limit" */
+	const char	*const *allow;	/* guards, see session/guard.h: any one suffices; ends with NULL; NULL = no guard */
+	const char	*authorize_url;	/* NULL = none */
 };
 
 /* A line of the table. Channels of a topic keep the whole table alive. */
@@ -38,6 +42,8 @@ struct channel_route {
 	struct route_rate *rates;
 	unsigned	 n_rates;
 	char		*rate_reason;	/* what who is over a rate is told */
+	struct guard	*guard;		/* NULL = none */
+	char		*authorize_url;	/* NULL = none */
 };
 
 struct routes {

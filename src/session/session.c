@@ -3,15 +3,18 @@
  */
 #include "session/session.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/log.h"
 #include "base/stats.h"
 #include "history/history.h"
 #include "net/ws.h"
 #include "session/channel.h"
+#include "wire/message.h"
 
 #define PAUSE_MIN_MS	100	/* who goes over the rate is not heard for so long: reading each message to refuse it is work, too */
 
@@ -19,6 +22,7 @@ void
 session_env_init(struct session_env *env, struct loop *loop, struct broker *broker)
 {
 	*env = (struct session_env){ .loop = loop };
+	id_random(&env->run, sizeof(env->run));
 	list_init(&env->asked);
 	list_init(&env->changes);
 	pubsub_init(&env->pubsub, loop, broker);
@@ -36,6 +40,26 @@ session_env_done(struct session_env *env)
 	env->routes = routes_unref(env->routes);
 }
 
+/* "RUN-N": another process has another RUN. */
+static void
+session_name(struct session *s)
+{
+	const unsigned long long n = s->env->n_begun++;
+
+	_Static_assert(SESSION_ID_LEN >= 8 + 1 + 16, "an id has room for its halves");
+	snprintf(s->id, sizeof(s->id), "%08" PRIx32 "-%llx", s->env->run, n);
+}
+
+/* A connection without a codec is nobody's. */
+static void
+session_tell_watcher(const struct session *s, bool connected, const char *why)
+{
+	const struct session_watcher *w = s->env->watcher;
+
+	if (w != NULL && s->codec != NULL)
+		w->client(s->env->watcher_arg, s, connected, why);
+}
+
 void
 session_init(struct session *s, struct session_env *env, const struct transport *transport, const struct codec *codec,
     struct outq *out, const struct addr *peer, struct identity *who)
@@ -43,6 +67,42 @@ session_init(struct session *s, struct session_env *env, const struct transport 
 	*s = (struct session){
 		.env = env, .transport = transport, .codec = codec, .out = out, .peer = peer, .who = who,
 	};
+	session_name(s);
+	session_tell_watcher(s, true, NULL);
+}
+
+/* {"id","name"}, the name if the token has one; null for nobody. */
+static void
+add_user(struct buf *out, const struct identity *who)
+{
+	if (who->user.n == 0) {
+		buf_add_str(out, "null");
+		return;
+	}
+	buf_add_str(out, "{\"id\":");
+	json_quote(out, who->user);
+	if (json_member(who->claims, "username").p != NULL || json_member(who->claims, "name").p != NULL) {
+		buf_add_str(out, ",\"name\":");
+		json_quote(out, who->name);
+	}
+	buf_add_char(out, '}');
+}
+
+void
+session_greet(struct session *s)
+{
+	struct message	   m = { .kind = MESSAGE_PUSH, .event = SLICE("connected"), .typed = true };
+	autobuf struct buf b = { 0 };
+	char		   time[CLOCK_ISO_LEN];
+
+	if (s->codec == NULL || !s->codec->greets)
+		return;
+	buf_addf(&b, "{\"clientId\":\"%s\",\"user\":", s->id);
+	add_user(&b, s->who);
+	buf_addf(&b, ",\"timestamp\":\"%s\"}", clock_iso(wall_ms(), time));
+	m.payload = buf_slice(&b);
+	hub_send(&s->env->pubsub.hub, s->out, s->codec, &m);
+	message_done(&m);
 }
 
 void
@@ -53,6 +113,8 @@ session_done(struct session *s)
 		channel_end(s->channels, "closed");
 	turns_end(s->turns);
 	s->turns = NULL;
+	if (s->who != NULL)
+		session_tell_watcher(s, false, s->closing != NULL ? s->closing : "closed");
 	s->who = identity_unref(s->who);
 }
 
@@ -76,7 +138,9 @@ session_close(struct session *s, unsigned code, const char *fmt, ...)
 	va_end(ap);
 	log_peer(LOG_INFO_, addr_text(s->peer, peer), "closed with %u: %s (user \"%.*s\", %u channels)", code, why,
 	    SLICE_ARG(session_user(s)), s->n_channels);
+	s->closing = why;
 	s->transport->close(s, code, why);
+	s->closing = NULL;
 }
 
 void

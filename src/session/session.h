@@ -25,6 +25,33 @@ struct session_peers {
 	bool	     (*is_up)(void *arg, struct slice node, uint64_t epoch);
 };
 
+struct authorization;
+
+/* What is asked of an authorize_url; borrowed for the length of the call. */
+struct authorize_request {
+	const char	*url;
+	struct slice	user, claims, channel;	/* channel = the topic */
+	struct slice	info;		/* JSON: the join's userInfo; empty = null */
+	struct slice	connection;	/* the session's id */
+};
+/* Told once, later or at once: may it join? `reason` is the authoriser's, for the client; empty = none. */
+typedef void authorized_fn(void *arg, bool yes, struct slice reason);
+
+struct session_authorizer {
+	/* NULL: fn was told at once. Else it is told later, unless cancel() comes first. */
+	struct authorization *(*ask)(void *arg, const struct authorize_request *, authorized_fn *, void *fn_arg);
+	void		      (*cancel)(struct authorization *);
+};
+
+/*
+ * Who is told what happens to clients: see server/happenings.h. A client ends for the reason of session_close(), else
+ * "closed"; a channel that had joined ends as the class is told in `leave`. NULL at the start. Nothing may be closed from here.
+ */
+struct session_watcher {
+	void (*client)(void *arg, const struct session *, bool connected, const char *why);
+	void (*channel)(void *arg, const struct session *, struct slice topic, struct slice user, bool joined, const char *why);
+};
+
 /* How bytes reach a session's client. */
 struct transport {
 	const char	*name;
@@ -63,6 +90,12 @@ struct session_env {
 	struct list		 asked;		/* pushes that history is to answer: see channel_history.c */
 	struct list		 changes;	/* struct change: under way, see channel_transact.c */
 	struct routes		*routes;
+	uint32_t		 run;		/* of this process, random: the first half of its sessions' ids */
+	uint64_t		 n_begun;	/* sessions so far: the second half */
+	const struct session_authorizer *authorizer;	/* NULL = none: routes with authorize_url deny */
+	void			*authorizer_arg;
+	const struct session_watcher *watcher;	/* NULL = nobody wants to know */
+	void			*watcher_arg;
 	struct rates		 rates;
 	const struct route_rate *event_rates;	/* for all routes; borrowed */
 	unsigned		 n_event_rates;
@@ -71,6 +104,8 @@ struct session_env {
 	int		       (*verify)(void *arg, struct slice token, struct identity **who, const char **why);
 	void			*arg;
 };
+
+#define SESSION_ID_LEN	25
 
 /* Embedded in its transport's connection. In `channels`, each topic at most once. */
 struct session {
@@ -84,8 +119,10 @@ struct session {
 	const struct addr	*peer;		/* borrowed from the transport */
 	struct turns		*turns;		/* of its reads; NULL before the first */
 	struct bucket		 bucket;
+	char			 id[SESSION_ID_LEN + 1];	/* which no other connection in the cluster has or had */
 	uint32_t		 n_channels;
-	size_t			 pending_bytes;	/* of messages that wait for a join, in all channels */
+	size_t			 pending_bytes;	/* of messages that wait for a join, and joins that wait, in all channels */
+	const char		*closing;	/* why, while session_close() is at work */
 	bool			 expiring;	/* the connection's token: channels are warned of it */
 	bool			 expired;	/* and so it has: rejoins are refused */
 	bool			 closed;	/* session_close() was called: nothing is handled any more */
@@ -104,6 +141,11 @@ void session_env_set_tracker(struct session_env *, struct tracker *);
 /* Takes the reference to `who`. */
 void session_init(struct session *, struct session_env *, const struct transport *, const struct codec *, struct outq *,
     const struct addr *peer, struct identity *who);
+/*
+ * Queues the first message, in a dialect in which that is the server's: "connected" {clientId, user, timestamp}. To be called
+ * once, before anything is received.
+ */
+void session_greet(struct session *);
 /* The connection is gone: every channel ends ("closed"). */
 void session_done(struct session *);
 /* One message from the client. `data` may be anything; text is valid UTF-8. */

@@ -181,6 +181,19 @@ shelf_find(const struct shelf *shelf, struct position at)
 	return from;
 }
 
+/* The i-th goes from between the others. */
+static void
+shelf_remove(struct shelves *all, struct shelf *shelf, uint32_t i)
+{
+	struct kept *k = *shelf_place(shelf, i);
+
+	for (; i + 1 < shelf->n; i++)
+		*shelf_place(shelf, i) = *shelf_place(shelf, i + 1);
+	shelf->n--;
+	all->bytes -= k->size;
+	kept_unref(k);
+}
+
 /* Where that begins which is not over age. */
 static struct position
 age_floor(const struct shelves *all, uint64_t age_ms)
@@ -264,6 +277,8 @@ shelves_put(struct shelves *all, const struct store_append *a)
 		.event = a->event, .payload = a->payload, .user = a->user
 	};
 
+	if (a->removes != NULL)
+		shelf_remove(all, shelf, shelf_find(shelf, a->removes->at));
 	shelf->limits = a->limits;
 	shelf_add(all, shelf, kept_new(a, entry.at, entry.tail));
 	shelf_trim(all, shelf);
@@ -324,6 +339,16 @@ shelf_has(const struct shelf *shelf, struct position at, uint64_t tail, struct p
 		return false;
 	k = *shelf_place(shelf, i);
 	return position_compare(k->at, at) == 0 && k->tail == tail;
+}
+
+bool
+shelf_may_remove(const struct shelves *all, const struct shelf *shelf, const struct store_append *a)
+{
+	const struct store_place *id = a->removes;
+
+	if (shelf == NULL || !shelf_has(shelf, id->at, id->tail, shelf_floor(all, shelf, &a->limits)))
+		return false;
+	return !slice_eq((*shelf_place(shelf, shelf_find(shelf, id->at)))->event, a->event);
 }
 
 static struct mark *

@@ -76,6 +76,8 @@ struct position shelf_floor(const struct shelves *, const struct shelf *, const 
 bool shelf_range(const struct shelf *, const struct store_read *, struct position floor, uint32_t *from, uint32_t *to);
 /* Is that message kept, at the floor or behind it? */
 bool shelf_has(const struct shelf *, struct position at, uint64_t tail, struct position floor);
+/* May the message that the append removes go? Not if it isn't kept, nor if it tells of a removal itself. shelf may be NULL. */
+bool shelf_may_remove(const struct shelves *, const struct shelf *, const struct store_append *);
 /* That user has read up to there; never back. */
 void shelf_set_mark(struct shelves *, struct shelf *, struct slice user, struct position at, uint64_t tail);
 /* NULL if there is none. */

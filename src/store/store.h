@@ -35,6 +35,12 @@ struct store_rate {
 	struct rate	rate;
 };
 
+/* Where one message stands. */
+struct store_place {
+	struct position	at;
+	uint64_t	tail;
+};
+
 /* Everything is copied. */
 struct store_append {
 	struct slice	topic;
@@ -45,11 +51,13 @@ struct store_append {
 	struct history_limits limits;
 	const struct store_rate *rate;	/* NULL = none */
 	const struct position *after;	/* only behind that one: the tip of the last page; NULL = whatever is there */
+	const struct store_place *removes;	/* only where that one is kept, which is gone then; NULL = none */
 };
 
 /*
  * error 0: it is stored, at `at` with `tail`. -EAGAIN: over the rate, for another retry_ms. -ESTALE: the topic's tip is another
- * than `after`, and nothing was stored. -EHOSTUNREACH: it may or may not have been stored; nobody is to be told that it was.
+ * than `after`, and nothing was stored. -ENOENT: what it removes is not kept, or is of the event that is appended (what says that
+ * a message is gone stays), and nothing was stored. -EHOSTUNREACH: it may or may not have been stored; nobody is to be told that it was.
  * Never told before store_append() returns.
  */
 typedef void store_appended_fn(void *arg, int error, struct position at, uint64_t tail, uint64_t retry_ms);

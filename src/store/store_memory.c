@@ -111,6 +111,8 @@ memory_refuses(struct store_memory *m, const struct store_append *a, uint64_t *r
 		return -EAGAIN;
 	if (a->after != NULL && position_compare(tip, *a->after) != 0)
 		return -ESTALE;
+	if (a->removes != NULL && !shelf_may_remove(&m->shelves, shelf, a))
+		return -ENOENT;
 	if (a->rate != NULL)
 		rates_count(&m->rates, SLICE(""), a->topic, a->rate->key, &a->rate->rate);
 	return 0;

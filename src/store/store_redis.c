@@ -62,7 +62,7 @@ on_appended(void *arg, const struct redisReply *r)
 	uint64_t	  retry = 0;
 
 	if (r != NULL && r->type == REDIS_REPLY_INTEGER) {
-		error = r->integer < 0 ? -ESTALE : -EAGAIN;
+		error = r->integer == -2 ? -ENOENT : r->integer < 0 ? -ESTALE : -EAGAIN;
 		retry = r->integer > 0 ? (uint64_t)r->integer : 0;
 	} else if (r != NULL && is_text(r)) {
 		error = position_parse(&at, reply_text(r)) < 0 ? -EHOSTUNREACH : 0;
@@ -106,8 +106,8 @@ append_ask(const struct store_redis *s, const struct store_append *a, struct ask
 	static const struct rate any;
 	const struct rate *rate = a->rate != NULL ? &a->rate->rate : &any;
 	autobuf struct buf stream = { 0 }, window = { 0 }, channel = { 0 }, foot = { 0 };
-	struct number	   tail, max, age, count, period, last;
-	char		   after[POSITION_LEN];
+	struct number	   tail, max, age, count, period, last, removed;
+	char		   after[POSITION_LEN], removes[POSITION_LEN];
 	struct slice	   keys[2], args[APPEND_FIELDS + ENTRY_FIELDS];
 	unsigned	   n;
 
@@ -132,6 +132,8 @@ append_ask(const struct store_redis *s, const struct store_append *a, struct ask
 	args[APPEND_PERIOD] = number(&period, rate->period_ms);
 	args[APPEND_LAST] = number(&last, a->limits.last_ms);
 	args[APPEND_AFTER] = a->after != NULL ? slice_str(position_text(*a->after, after)) : SLICE("");
+	args[APPEND_REMOVES] = a->removes != NULL ? slice_str(position_text(a->removes->at, removes)) : SLICE("");
+	args[APPEND_TAIL] = a->removes != NULL ? number(&removed, a->removes->tail) : SLICE("");
 	n = entry_fields(args + APPEND_FIELDS, a, s->node, slice_str(tail.text));
 	return redis_eval(s->redis, &store_append_script, on_appended, asked, keys, rate->count > 0 ? 2 : 1, args,
 	    APPEND_FIELDS + n);

@@ -15,6 +15,8 @@
  * - The last entry's id is the cheap way to the last id; it takes XINFO when no entry is left. Where the last entry was
  *   deleted by hand, the next message names the one before it, and those who had heard it ask the stream once. A
  *   condition is about the last id itself: XINFO, whatever it costs.
+ * - What is removed goes behind its successor, in the same step: so there always is a newest entry that names the last
+ *   id, and feeds that have passed the removed one miss nothing. It makes its own room: nothing else is pushed out.
  * - Times are cut at 30,000 years, as PEXPIRE would refuse longer ones when all is done.
  * - Ids that do not fit a UUID (a clock far in the future, an id made by hand) are refused before, not after.
  * - A stream ends a minute after its last message went over age, lest a topic's position be forgotten sooner than
@@ -45,6 +47,18 @@ static const char append_text[] =
 	"	end\n"
 	"end\n"
 	"if after ~= '' and after ~= last then return -1 end\n"
+	"local gone, most = ARGV[11], tonumber(ARGV[1])\n"
+	"if gone ~= '' then\n"
+	"	local entry, its = redis.call('XRANGE', KEYS[1], gone, gone)[1], '0'\n"
+	"	for i = 1, entry and #entry[2] or 0, 2 do\n"
+	"		local name, value = entry[2][i], entry[2][i + 1]\n"
+	"		if name == 'tail' then its = value end\n"
+	"		if name == 'event' and value == ARGV[14] then return -2 end\n"
+	"	end\n"
+	"	if not entry or its ~= ARGV[12] then return -2 end\n"
+	"	if age > 0 and tonumber(string.match(gone, '%d+')) < now - lives then return -2 end\n"
+	"	most = most + 1\n"
+	"end\n"
 	"if #last > 16 then\n"
 	"	local at, seq = string.match(last, '(%d+)-(%d+)')\n"
 	"	at, seq = tonumber(at), tonumber(seq)\n"
@@ -52,7 +66,8 @@ static const char append_text[] =
 	"		return redis.error_reply('ERR the stream is at ' .. last .. ': no id behind it fits a UUID')\n"
 	"	end\n"
 	"end\n"
-	"local id = redis.call('XADD', KEYS[1], 'MAXLEN', '=', ARGV[1], '*', unpack(ARGV, 11))\n"
+	"local id = redis.call('XADD', KEYS[1], 'MAXLEN', '=', ms(most), '*', unpack(ARGV, 13))\n"
+	"if gone ~= '' then redis.call('XDEL', KEYS[1], gone) end\n"
 	"if age > 0 then\n"
 	"	redis.call('XTRIM', KEYS[1], 'MINID', '=', ms(math.max(now - age, 0)))\n"
 	"	redis.call('PEXPIRE', KEYS[1], ms(lives + 60000))\n"
@@ -65,7 +80,7 @@ static const char append_text[] =
 	"	redis.call('ZADD', KEYS[2], ms(now), id)\n"
 	"	redis.call('PEXPIRE', KEYS[2], ms(period))\n"
 	"end\n"
-	"redis.call('PUBLISH', ARGV[3], ARGV[4] .. id .. ARGV[5] .. last .. ARGV[6] .. ARGV[14] .. '}')\n"
+	"redis.call('PUBLISH', ARGV[3], ARGV[4] .. id .. ARGV[5] .. last .. ARGV[6] .. ARGV[16] .. '}')\n"
 	"return id\n";
 
 struct redis_script store_append_script = { .name = "append", .text = append_text };

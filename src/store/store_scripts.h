@@ -12,7 +12,8 @@
  *
  * KEYS: the stream; the window of the rate, if there is one.
  * ARGV: those below, and then the fields of the entry: event, EVENT, payload, PAYLOAD, and others.
- * Answers the new id (text), or the ms to wait (number), or -1: the last id is another than APPEND_AFTER.
+ * Answers the new id (text), or the ms to wait (number), or -1: the last id is another than APPEND_AFTER; or -2: what it
+ * removes is not kept.
  */
 extern struct redis_script store_append_script;
 
@@ -27,6 +28,8 @@ enum store_append_arg {
 	APPEND_PERIOD,		/* ... in so many ms */
 	APPEND_LAST,		/* ms that the newest is kept, if that is longer */
 	APPEND_AFTER,		/* what the last id is to be; "" = any */
+	APPEND_REMOVES,		/* the id of an entry that goes; "" = none */
+	APPEND_TAIL,		/* that it is to have */
 	APPEND_FIELDS
 };
 

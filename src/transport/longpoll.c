@@ -535,6 +535,20 @@ longpolls_close_user(struct longpolls *set, struct slice user, unsigned code, co
 	return n;
 }
 
+bool
+longpolls_close_id(struct longpolls *set, struct slice id, unsigned code, const char *why)
+{
+	list_each(link, &set->open) {
+		struct longpoll *lp = list_entry(link, struct longpoll, in_set);
+
+		if (!slice_is(id, lp->session.id))
+			continue;
+		longpoll_drop(lp, code, why);
+		return true;
+	}
+	return false;
+}
+
 unsigned
 longpolls_close_some(struct longpolls *set, unsigned n, unsigned code, const char *why)
 {

@@ -82,6 +82,8 @@ void longpoll_settle(struct longpoll_request *, bool arrived);
 void longpoll_drop(struct longpoll *, unsigned code, const char *why);
 /* Ends all of that user. Returns how many. */
 unsigned longpolls_close_user(struct longpolls *, struct slice user, unsigned code, const char *why);
+/* Ends the one of that session's id (session.h; no token). False: there is none. */
+bool longpolls_close_id(struct longpolls *, struct slice id, unsigned code, const char *why);
 /* Ends up to `n`, longest open first. Returns how many. */
 unsigned longpolls_close_some(struct longpolls *, unsigned n, unsigned code, const char *why);
 

@@ -506,6 +506,20 @@ websockets_close_user(struct websockets *set, struct slice user, unsigned code, 
 	return closed;
 }
 
+bool
+websockets_close_id(struct websockets *set, struct slice id, unsigned code, const char *why)
+{
+	list_each(link, &set->open) {
+		struct session *s = &list_entry(link, struct websocket, in_set)->session;
+
+		if (!slice_is(id, s->id))
+			continue;
+		session_close(s, code, "%s", why);
+		return true;
+	}
+	return false;
+}
+
 void
 websocket_open(struct websockets *set, const struct websocket_open *o)
 {
@@ -527,6 +541,7 @@ websocket_open(struct websockets *set, const struct websocket_open *o)
 	set->n_all++;
 	stats->websockets++;
 	stats->handshakes_total++;
+	session_greet(&ws->session);
 	websocket_tick(&ws->timer, ws->heard);
 	if (o->rest.n > 0)
 		websocket_on_bytes(o->stream, (char *)(uintptr_t)o->rest.p, o->rest.n);

@@ -54,6 +54,8 @@ void websockets_done(struct websockets *);
 void websocket_open(struct websockets *, const struct websocket_open *);
 /* Closes all open ones of that user with that code. Returns how many. */
 unsigned websockets_close_user(struct websockets *, struct slice user, unsigned code, const char *why);
+/* Closes the open one of that id (session.h). False: there is none. */
+bool websockets_close_id(struct websockets *, struct slice id, unsigned code, const char *why);
 /* Closes up to `n` open ones, longest open first, with that code. Returns how many it closed. */
 unsigned websockets_close_some(struct websockets *, unsigned n, unsigned code, const char *why);
 

@@ -3,7 +3,7 @@
  */
 #include "wire/codec.h"
 
-const struct codec *const codecs[] = { &codec_phoenix_v1, &codec_phoenix_v2, &codec_phoenix_v2_text, NULL };
+const struct codec *const codecs[] = { &codec_phoenix_v1, &codec_phoenix_v2, &codec_phoenix_v2_text, &codec_pusher, NULL };
 
 static inline bool
 is_digit(char c)

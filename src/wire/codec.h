@@ -11,7 +11,7 @@
 struct inbound;
 struct message;
 
-enum codec_id { CODEC_PHOENIX_V1, CODEC_PHOENIX_V2, CODEC_PHOENIX_V2_TEXT };
+enum codec_id { CODEC_PHOENIX_V1, CODEC_PHOENIX_V2, CODEC_PHOENIX_V2_TEXT, CODEC_PUSHER };
 
 struct codec {
 	const char	*name;		/* "phoenix 1.0.0" */
@@ -23,6 +23,10 @@ struct codec {
 	int		(*decode)(struct inbound *in, bool binary, struct slice data);
 	/* Returns a new reference, or NULL if this format cannot carry it. */
 	struct frame   *(*encode)(const struct message *);
+	/* Who is in a channel and joins it again is answered by the class (handle_in of phx_join), and stays in. */
+	bool		joins_once;
+	/* The server speaks first: see session_greet(). */
+	bool		greets;
 	/* What is no raw bytes is written as that codec writes it, and once for both; NULL = all is its own. */
 	const struct codec *text;
 };
@@ -30,6 +34,8 @@ struct codec {
 extern const struct codec codec_phoenix_v1;	/* protocol/phoenix.md 2.2 */
 extern const struct codec codec_phoenix_v2;	/* 2.3 and 2.4 */
 extern const struct codec codec_phoenix_v2_text; /* the same, without binary messages to the client */
+
+extern const struct codec codec_pusher;		/* roost-protocol(7), PUSHER-STYLE CLIENTS */
 
 /* All of them, ending with NULL. */
 extern const struct codec *const codecs[];

@@ -5,14 +5,16 @@
 #include "wire/envelope.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 #include "base/b64.h"
 #include "net/utf8.h"
 
 #define MAX_NUMBER	(UINT64_C(1) << 53)	/* the last one that whoever counts in doubles has exactly */
+#define MAX_SAID	UINT64_C(253402300799999)	/* the end of the year 9999 */
 #define MAX_TAIL	((UINT64_C(1) << UUID_TAIL_BITS) - 1)
 
-enum member { M_V, M_NODE, M_EVENT, M_PAYLOAD, M_BINARY, M_AT, M_PREV, M_TAIL, M_TAG, N_MEMBERS };
+enum member { M_V, M_NODE, M_EVENT, M_PAYLOAD, M_BINARY, M_AT, M_PREV, M_TAIL, M_TAG, M_FROM, M_SAID, M_VALUE, N_MEMBERS };
 
 static const struct slice names[N_MEMBERS] = {
 	[M_V] = { "v", 1 },
@@ -24,6 +26,9 @@ static const struct slice names[N_MEMBERS] = {
 	[M_PREV] = { "prev", 4 },
 	[M_TAIL] = { "tail", 4 },
 	[M_TAG] = { "tag", 3 },
+	[M_FROM] = { "from", 4 },
+	[M_SAID] = { "said", 4 },
+	[M_VALUE] = { "value", 5 },
 };
 
 #define LONGEST_NAME	7
@@ -70,6 +75,18 @@ put_payload(char *out, const struct envelope *e)
 	return out;
 }
 
+/* What only messages of certain classes have. */
+static void
+add_extras(struct buf *out, const struct envelope *e)
+{
+	if (e->from.n > 0)
+		buf_addf(out, ",\"from\":%.*s", SLICE_ARG(e->from));
+	if (e->said != 0)
+		buf_addf(out, ",\"said\":%" PRId64, e->said);
+	if (e->value)
+		buf_add_str(out, ",\"value\":true");
+}
+
 void
 envelope_write(struct buf *out, const struct envelope *e)
 {
@@ -82,6 +99,11 @@ envelope_write(struct buf *out, const struct envelope *e)
 	p = put_payload(p, e);
 	*p = '}';
 	out->n += n;
+	if (e->from.n == 0 && e->said == 0 && !e->value)
+		return;
+	out->n--;
+	add_extras(out, e);
+	buf_add_char(out, '}');
 }
 
 static int
@@ -286,17 +308,61 @@ read_stored(struct reading *r, struct envelope *e)
 	return 0;
 }
 
+/* {"data":V} and nothing else. */
+static bool
+is_wrapped(struct slice object)
+{
+	struct slice key, value;
+	size_t	     at = 0;
+
+	return json_next_member(object, &at, &key, &value) && slice_is(key, "\"data\"") &&
+	    !json_next_member(object, &at, &key, &value);
+}
+
+static int
+read_value(struct reading *r, struct envelope *e)
+{
+	const struct value *v = &r->members[M_VALUE];
+
+	if (v->kind != JSON_BOOL)
+		return bad(r, "bad value");
+	e->value = slice_is(v->token, "true");
+	if (e->value && (e->binary || !is_wrapped(e->payload)))
+		return bad(r, "value without data alone in the payload");
+	return 0;
+}
+
+/* For whom it is said, and when. */
+static int
+read_sender(struct reading *r, struct envelope *e)
+{
+	const struct value *m = r->members;
+	uint64_t said = 0;
+
+	if (has(r, M_FROM) && m[M_FROM].kind != JSON_OBJECT)
+		return bad(r, "from is not an object");
+	if (has(r, M_SAID) && (m[M_SAID].kind != JSON_NUMBER || number_of(&m[M_SAID], MAX_SAID, &said) < 0))
+		return bad(r, "bad said");
+	if (has(r, M_FROM))
+		e->from = m[M_FROM].token;
+	e->said = (int64_t)said;
+	return has(r, M_VALUE) ? read_value(r, e) : 0;
+}
+
 /* What is said, by whom. */
 static int
 read_said(struct reading *r, struct envelope *e)
 {
+	int err;
+
 	if (has(r, M_NODE) && read_name(r, M_NODE, ENVELOPE_MAX_NODE, &e->node) < 0)
 		return bad(r, "bad node");
 	if (read_name(r, M_EVENT, WIRE_MAX_EVENT, &e->event) < 0)
 		return bad(r, "bad event");
 	if (slice_starts(e->event, SLICE("phx_")))
 		return bad(r, "reserved event");
-	return read_payload(r, e);
+	err = read_payload(r, e);
+	return err < 0 ? err : read_sender(r, e);
 }
 
 static int

@@ -14,6 +14,8 @@
 
 /*
  * {"v":1,"node":"N","event":"e","payload":{…}}; raw bytes travel as "binary":"BASE64" (padded) in the payload's place. A
+ * message of a class that names its senders has "from" (an object) and "said" (a number, up to the year 9999); and
+ * "value":true where the payload is {"data":V}, and nothing else, for V's sake. A
  * message from the stream has "at" and "prev" (strings "MS-SEQ") and "tail", and "tag" where its sender does not hear
  * it: decimal digits in a string, which is the form to write; a number is read, too, up to 2^53. A bare message has
  * event and payload alone; "v" may be missing anywhere. Members that are not known are skipped, of doubles the last
@@ -25,6 +27,9 @@ struct envelope {
 	struct slice	event;
 	struct slice	payload;	/* JSON text of an object (to write: empty means {}), or raw bytes when binary */
 	bool		binary;
+	struct slice	from;		/* as in struct message; empty = nobody's */
+	int64_t		said;		/* "said": ms since 1970, of a live broadcast with `from`; 0 = not told */
+	bool		value;		/* as in struct message */
 	bool		stored;		/* it stands in the topic's stream: the members below are set */
 	struct position	at;
 	struct position	prev;		/* of the stream's message before it; 0-0 = it was the first */

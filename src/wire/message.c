@@ -9,6 +9,8 @@ struct frame *
 message_frame(struct message *m, const struct codec *codec)
 {
 	assert(codec->id < MESSAGE_CODECS);
+	if (!message_is_for(m, codec))
+		return NULL;
 	if (codec->text != NULL && !m->binary)
 		codec = codec->text;
 	if (!m->tried[codec->id]) {

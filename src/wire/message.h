@@ -11,6 +11,7 @@
 #define WIRE_MAX_TOPIC	256	/* bytes; the hard bound (limits.max_topic may lower it) */
 #define WIRE_MAX_EVENT	128
 #define WIRE_MAX_REF	128	/* bytes of a ref or join_ref token */
+#define WIRE_MAX_REQUEST_ID 512	/* bytes of a requestId token of the Pusher-style format */
 #define WIRE_MAX_FIELD	255	/* bytes of a text in the head of a binary frame */
 #define WIRE_MAX_ECHO	2048	/* bytes of a topic token that is given back */
 
@@ -20,6 +21,7 @@ enum inbound_fault {
 	FAULT_TOPIC_TEXT,	/* too long, control characters (NUL, DEL), no UTF-8: "invalid topic" */
 	FAULT_EVENT,		/* not a string, empty, too long, control characters: "invalid event" */
 	FAULT_REF,		/* ref or join_ref longer than WIRE_MAX_REF, with a NUL, no UTF-8: "invalid ref"; both are null then */
+	FAULT_MESSAGE,		/* no message at all, where that does not end the connection: `why` says what is wrong */
 	FAULT_PAYLOAD		/* payload too deep or with too many members: "invalid payload" */
 };
 
@@ -38,11 +40,12 @@ struct inbound {
 	enum json_kind	payload_type;	/* JSON_NULL when binary */
 	bool		binary;
 	enum inbound_fault fault;	/* the first one in the order above */
+	const char     *why;		/* FAULT_MESSAGE: a reason as in error replies */
 	struct {			/* what had to be written anew; not initialised */
 		char	topic[WIRE_MAX_TOPIC];
 		char	event[WIRE_MAX_EVENT];
 		char	join_ref[WIRE_MAX_REF];
-		char	ref[WIRE_MAX_REF];
+		char	ref[1 + WIRE_MAX_REQUEST_ID];
 		char	topic_token[6 * WIRE_MAX_FIELD + 2];
 	} scratch;
 };
@@ -65,13 +68,26 @@ struct message {
 	struct slice	status;		/* REPLY: "ok" or "error" */
 	struct slice	payload;	/* JSON text of an object (empty means {}), or raw bytes when binary */
 	bool		binary;
+	/* What the Pusher dialect has besides; Phoenix' do not show it. */
+	struct slice	from;		/* of a broadcast: {"clientId":…,"userId":…}; empty = nobody's */
+	int64_t		at;		/* of a broadcast: ms since 1970; 0 = when it is encoded */
+	bool		value;		/* the payload is {"data":V} for the sake of those who need an object: it is V */
+	bool		typed;		/* the event is the message's own type, the payload's members are its members */
+	uint8_t		only;		/* 1 << id of the codecs that may have it; 0 = all */
 	bool		tried[MESSAGE_CODECS];
 	struct frame   *frames[MESSAGE_CODECS];
 };
 
+/* Is it for clients of that codec at all? */
+static inline bool
+message_is_for(const struct message *m, const struct codec *codec)
+{
+	return m->only == 0 || (m->only & 1u << codec->id) != 0;
+}
+
 /*
  * The message in that codec's form, encoded at the first asking; borrowed. NULL if it has no such form (a
- * binary payload in V1).
+ * binary payload in V1), or is not for it.
  */
 struct frame *message_frame(struct message *, const struct codec *);
 /* Drops the frames. */

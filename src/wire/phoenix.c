@@ -13,6 +13,7 @@ inbound_init(struct inbound *in)
 	in->payload_type = JSON_OBJECT;
 	in->binary = false;
 	in->fault = FAULT_NONE;
+	in->why = NULL;
 }
 
 void

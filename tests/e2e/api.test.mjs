@@ -54,6 +54,10 @@ const channel = (topic, rest = "") => `/api/channels/${encodeURIComponent(topic)
 const post = (port, topic, event, data, options) =>
 	fine(port, "POST", channel(topic, "/messages"), { body: { event, data }, ...options });
 
+/* What the class pusher adds to ROUTES, and the ids of the connections that are present in a topic of it. */
+const PUSHER = ["public", "private", "presence"].map((kind) => `route "${kind}-*" { class = "pusher" }\n`).join("");
+const connections = async (...args) => (await fine(...args)).members.map(({ clientId }) => clientId);
+
 /* A joined client of that user, and the events it hears: [event, payload]. */
 async function join(daemon, topic, { user = "u1", secret } = {}) {
 	const heard = [];
@@ -75,6 +79,31 @@ describe("who may call", { concurrency: false }, () => {
 		await refused(403, "FORBIDDEN", d.adminPort, "GET", "/api/nodes", { key: null });
 		await refused(403, "FORBIDDEN", d.adminPort, "GET", "/api/nodes");
 		assert.equal((await d.get("/api/nodes")).status, 404, "on a public address");
+		await d.stop();
+	});
+
+	test("more calls a second than admin.max_rate", async () => {
+		const d = await start({ dev: true, config: "admin { max_rate = 3 }\n" });
+		const nodes = (key) => ask(d.adminPort, "GET", "/api/nodes", { key });
+		const statuses = [];
+
+		for (let i = 0; i < 10; i++)
+			assert.equal((await nodes("no")).status, 401, "who may not call takes nothing from who may");
+		for (let i = 0; i < 6; i++)
+			statuses.push((await nodes(DEV_KEY)).status);
+		assert.deepEqual(statuses.slice(0, 3), [200, 200, 200]);
+		assert.ok(statuses.includes(429), statuses.join());
+		await waitFor(async () => (await nodes(DEV_KEY)).status === 200, "a second to pass");
+		for (let i = 0, got; got?.status !== 429; i++) {
+			assert.ok(i < 10);
+			got = await nodes(DEV_KEY);
+			if (got.status === 429)
+				assert.deepEqual([got.headers["retry-after"], got.body.error.code], ["1", "RATE_LIMITED"]);
+		}
+		d.configure("");
+		await d.reload();
+		for (let i = 0; i < 20; i++)
+			assert.equal((await nodes(DEV_KEY)).status, 200);
 		await d.stop();
 	});
 
@@ -105,10 +134,45 @@ describe("who may call", { concurrency: false }, () => {
 	});
 });
 
+describe("an admin's token", { concurrency: false }, () => {
+	const admin = (claims, options) => mint({ user_id: "op", ...claims }, options);
+	const status = (d, key) => ask(d.adminPort, "GET", "/api/nodes", { key }).then((got) => got.status);
+
+	test("is as good as the key, if it has the claim", async () => {
+		const d = await start({ options: { "admin.claim": "role = admin" } });
+
+		assert.equal(await status(d, admin({ role: "admin" })), 200);
+		assert.equal((await ask(d.adminPort, "GET", "/api/nodes", { key: null })).status, 401);
+		for (const token of [admin({}), admin({ role: "user" }), admin({ role: ["admin"] }), admin({ role: "{user}" }), admin({ role: null }),
+			admin({ role: "admin", exp: 1 }), admin({ role: "admin" }, { key: "another secret of another server" }),
+			`${admin({ role: "admin" })}x`, admin({ role: "admin" }).replace(/[^.]*$/, ""), "", "role = admin", DEV_KEY])
+			assert.equal(await status(d, token), 401, token);
+		assert.equal((await d.get("/api/nodes")).status, 404, "on a public address");
+		await d.stop();
+	});
+
+	test("beside a key, and after a reload", async () => {
+		const d = await start({ config: "" });
+		const file = d.file("api.key"), token = admin({ app: { roles: ["ops", "admin"] } });
+
+		writeFileSync(file, KEY, { mode: 0o600 });
+		d.configure(`admin { api_key_file = "${file}" claim = "app.roles contains admin" }\n`);
+		await d.reload();
+		assert.deepEqual([await status(d, KEY), await status(d, token), await status(d, admin({}))], [200, 200, 401]);
+		d.configure('admin { claim = "role is admin" }\n');
+		assert.match(await d.reload({ refused: true }), /admin\.claim: /);
+		assert.equal(await status(d, token), 200, "a reload that is refused changes nothing");
+		d.configure(`admin { api_key_file = "${file}" }\n`);
+		await d.reload();
+		assert.deepEqual([await status(d, KEY), await status(d, token)], [200, 401]);
+		await d.stop();
+	});
+});
+
 describe("a node alone, with --dev", { concurrency: false }, () => {
 	let d;
 
-	before(async () => { d = await start({ dev: true, config: ROUTES, options: { "limits.max_message": 4096 } }); });
+	before(async () => { d = await start({ dev: true, config: ROUTES + PUSHER, options: { "limits.max_message": 4096 } }); });
 	after(() => d?.stop());
 
 	test("the public address answers, too", async () => {
@@ -137,18 +201,33 @@ describe("a node alone, with --dev", { concurrency: false }, () => {
 		await no(413, "TOO_LARGE", "POST", messages, { body: { event: "x", data: { a: "x".repeat(5000) } } });
 		for (const body of ["", "{", "{} {}", "{'event':1}", '{"event":NaN}'])
 			await no(400, "INVALID_JSON", "POST", messages, { body, headers: JSON_TYPE });
-		for (const body of [[], {}, { event: 1 }, { event: "" }, { event: "x".repeat(129) }, { event: "a\nb" },
-			{ event: "x", data: [] }, { event: "x", data: "text" }])
+		for (const body of [[], {}, { event: 1 }, { event: "" }, { event: "x".repeat(129) }, { event: "a\nb" }])
 			await no(422, "INVALID", "POST", messages, { body });
-		for (const event of ["phx_join", "phx_close", "presence_state", "presence_diff", "system", "token_expiring"])
+		for (const event of ["phx_join", "phx_close", "presence_state", "presence_diff", "system", "token_expiring", "message_deleted"])
 			await no(422, "INVALID", "POST", messages, { body: { event, data: {} } });
 		for (const name of ["%00", "a%0Ab", "%7F", "%ff", "%zz", "x".repeat(257)])
 			await no(422, "INVALID", "GET", `/api/channels/${name}/members`);
 		await no(404, "NOT_FOUND", "POST", channel("nowhere:1", "/messages"), { body: { event: "x", data: {} } });
 		await no(404, "NOT_FOUND", "GET", channel("room:a", "/history"));
+		await no(405, "METHOD_NOT_ALLOWED", "GET", "/api/broadcast");
+		await no(405, "METHOD_NOT_ALLOWED", "POST", "/api/stats");
+		await no(405, "METHOD_NOT_ALLOWED", "GET", "/api/connections/1-1");
+		for (const channels of [undefined, null, {}, [], "room:a", [1], [null], [""], ["a\nb"], ["x".repeat(257)], ["room:a", "room:a"],
+			Array.from({ length: 101 }, (_, i) => `room:${i}`)])
+			await no(422, "INVALID", "POST", "/api/broadcast", { body: { event: "x", channels } });
+		await no(422, "INVALID", "POST", "/api/broadcast", { body: { channels: ["room:a"] } });
+		await no(404, "NOT_FOUND", "POST", "/api/broadcast", { body: { event: "x", channels: ["room:a", "nowhere:1"] } });
+		await no(400, "INVALID_JSON", "POST", "/api/broadcast", { body: '{"channels":["room:a"', headers: JSON_TYPE });
 		await no(422, "INVALID", "GET", channel("room:kept:a", "/history?limit=101"));
 		await no(422, "INVALID", "GET", channel("room:kept:a", "/history?limit=0"));
 		await no(422, "INVALID", "GET", channel("room:kept:a", "/history?before=x"));
+		for (const id of ["x", "019aa7b2-0000-7000-8000-000000000000"])
+			await no(404, "NOT_FOUND", "DELETE", channel("room:kept:a", `/messages/${id}`));
+		await no(404, "NOT_FOUND", "DELETE", channel("room:a", "/messages/019aa7b2-0000-7000-8000-000000000000"));
+		await no(404, "NOT_FOUND", "DELETE", channel("nowhere:1", "/messages/019aa7b2-0000-7000-8000-000000000000"));
+		await no(404, "NOT_FOUND", "DELETE", channel("room:kept:a", "/messages/"));
+		await no(422, "INVALID", "DELETE", channel("room:kept:a", "/messages/%00"));
+		await no(405, "METHOD_NOT_ALLOWED", "GET", channel("room:kept:a", "/messages/x"));
 		await no(422, "INVALID", "GET", "/api/channels?type=x");
 		await no(422, "INVALID", "GET", "/api/channels?limit=-1");
 	});
@@ -164,16 +243,83 @@ describe("a node alone, with --dev", { concurrency: false }, () => {
 	});
 
 	test("a message reaches all clients as it was written", async () => {
+		const began = Date.now();
 		const [a, b] = await Promise.all(["u1", "u2"].map((user) => join(d, "room:a/b é", { user, secret: DEV_SECRET })));
 
 		assert.deepEqual(await fine(d.adminPort, "POST", channel("room:a/b é", "/messages"), {
 			body: ' {"event":"note","data":{"n":1.10,"s":"\\u00e9"}} ' }), { delivered: 2 });
 		await waitFor(() => a.heard("note").length === 1 && b.heard("note").length === 1, "both to hear it");
 		assert.deepEqual(a.heard("note"), [{ n: 1.1, s: "é" }]);
-		assert.deepEqual(await fine(d.adminPort, "GET", channel("room:a/b é")),
-			{ name: "room:a/b é", type: "topic", memberCount: 2, nodes: 1, members: [] });
+		const { createdAt, ...rest } = await fine(d.adminPort, "GET", channel("room:a/b é"));
+		assert.deepEqual(rest, { name: "room:a/b é", type: "topic", memberCount: 2, nodes: 1, members: [] });
+		assert.match(createdAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+		assert.ok(Date.parse(createdAt) >= began && Date.parse(createdAt) <= Date.now(), createdAt);
 		await Promise.all([a.cut(), b.cut()]);
 		await waitFor(async () => (await ask(d.adminPort, "GET", channel("room:a/b é"))).status === 404, "nobody to be there");
+	});
+
+	test("data of any kind, which is wrapped where it is no object", async () => {
+		const a = await join(d, "room:any", { secret: DEV_SECRET });
+		const any = [[1, { a: [] }], "text", 1.5, true, null];
+
+		for (const data of any)
+			await post(d.adminPort, "room:any", "note", data);
+		await fine(d.adminPort, "POST", channel("room:any", "/messages"), { body: { event: "note" } });
+		await waitFor(() => a.heard("note").length === any.length + 1, "all of them");
+		assert.deepEqual(a.heard("note"), [...any.map((data) => ({ data })), {}]);
+		await a.cut();
+	});
+
+	test("one message to several topics", async () => {
+		const [a, b] = [await join(d, "room:b:1", { secret: DEV_SECRET }), await join(d, "room:kept:b2", { secret: DEV_SECRET })];
+		const channels = ["room:b:1", "room:kept:b2", "room:b:\u00e9", ...Array.from({ length: 97 }, (_, i) => `room:many:${i}`)];
+		const { delivered, failed } = await fine(d.adminPort, "POST", "/api/broadcast", { body: { channels, event: "note", data: { n: 1 } } });
+
+		assert.equal(failed, undefined);
+		assert.deepEqual(Object.keys(delivered), channels);
+		assert.deepEqual(channels.map((name) => delivered[name]), [1, 1, ...Array(98).fill(0)]);
+		await waitFor(() => a.heard("note").length === 1 && b.heard("note").length === 1, "both to hear it");
+		assert.deepEqual([a.heard("note")[0].n, b.heard("note")[0].n], [1, 1]);
+		assert.equal((await fine(d.adminPort, "GET", channel("room:kept:b2", "/history"))).messages.length, 1);
+		await Promise.all([a.cut(), b.cut()]);
+	});
+
+	test("a connection is disconnected, and no other one of its user", async () => {
+		const [a, b] = [await join(d, "presence-kick", { secret: DEV_SECRET }), await join(d, "presence-kick", { secret: DEV_SECRET })];
+		const ids = () => connections(d.adminPort, "GET", channel("presence-kick", "/members"));
+
+		await waitFor(async () => (await ids()).length === 2, "both to be there");
+		const [first] = await ids();
+		assert.match(first, /^[0-9a-f]{8}-[0-9a-f]+$/);
+		assert.deepEqual(await fine(d.adminPort, "DELETE", `/api/connections/${first}`), { disconnected: 1 });
+		await within(Promise.race([a.closed, b.closed]), "one to be closed");
+		assert.deepEqual([a.code, b.code].sort(), [1001, null]);
+		assert.deepEqual(await fine(d.adminPort, "DELETE", `/api/connections/${first}`), { disconnected: 0 });
+		for (const id of ["x", "u1", `${first}0`, first.slice(0, -1), "%20"])
+			assert.deepEqual(await fine(d.adminPort, "DELETE", `/api/connections/${id}`), { disconnected: 0 }, id);
+		await Promise.all([a.cut(), b.cut()]);
+	});
+
+	test("a long poll is disconnected by its id, too", async () => {
+		const at = (rest) => `${d.httpUrl}/socket/longpoll?vsn=2.0.0&token=${rest}`;
+		const { token } = await (await fetch(at(mint({ user_id: "lp" }, { key: DEV_SECRET })))).json();
+		const ids = () => connections(d.adminPort, "GET", channel("presence-poll", "/members"));
+
+		await fetch(at(encodeURIComponent(token)), { method: "POST", headers: { "Content-Type": "application/x-ndjson" },
+			body: '["1","1","presence-poll","phx_join",{}]' });
+		await waitFor(async () => (await ids()).length === 1, "it to be there");
+		assert.deepEqual(await fine(d.adminPort, "DELETE", `/api/connections/${(await ids())[0]}`), { disconnected: 1 });
+		await waitFor(async () => (await ids()).length === 0, "it to be gone");
+	});
+
+	test("the numbers", async () => {
+		const m = await join(d, "public-s", { secret: DEV_SECRET });
+
+		await Promise.all(["private-s", "presence-s", "presence-t", "room:s"].map((topic) => m.join(topic)));
+		await waitFor(async () => (await fine(d.adminPort, "GET", "/api/stats")).clients === 1, "the others to be gone");
+		assert.deepEqual(await fine(d.adminPort, "GET", "/api/stats"), { channels: 5, totalMembers: 5,
+			byType: { topic: 1, public: 1, private: 1, presence: 2 }, clients: 1, nodes: 1 });
+		await m.cut();
 	});
 
 	test("topics in pages, by prefix", async () => {
@@ -191,7 +337,7 @@ describe("a node alone, with --dev", { concurrency: false }, () => {
 			cursor = page.next;
 		}
 		assert.deepEqual(found, names.map((name) => ({ name, type: "topic", memberCount: 1, nodes: 1 })));
-		assert.deepEqual(await fine(d.adminPort, "GET", "/api/channels?type=presence"), { channels: [], next: null });
+		assert.deepEqual(await fine(d.adminPort, "GET", "/api/channels?type=private"), { channels: [], next: null });
 		await client.cut();
 	});
 
@@ -241,6 +387,14 @@ describe("a node alone, with --dev", { concurrency: false }, () => {
 		assert.deepEqual([page.messages.map(({ id }) => id), page.has_more], [ids.slice(3), true]);
 		const older = await read(`?limit=5&before=${ids[3]}`);
 		assert.deepEqual([older.messages.map(({ id }) => id), older.has_more], [ids.slice(0, 3), false]);
+		assert.deepEqual(await fine(d.adminPort, "DELETE", channel("room:kept:h", `/messages/${ids[4]}`)), { deleted: true });
+		await waitFor(() => client.heard("message_deleted").length === 1, "word of it");
+		assert.deepEqual(client.heard("message_deleted"), [{ id: ids[4] }]);
+		assert.deepEqual((await read("")).messages.map(({ event }) => event), [...Array(4).fill("note"), "message_deleted"]);
+		await refused(404, "NOT_FOUND", d.adminPort, "DELETE", channel("room:kept:h", `/messages/${ids[4]}`));
+		const { id } = await post(d.adminPort, "room:kept:h", "note", { i: 5 });
+		await waitFor(() => client.heard("note").at(-1).id === id, "the next one");
+		assert.deepEqual(client.heard("system"), []);
 		await client.cut();
 	});
 
@@ -276,7 +430,7 @@ describe("three nodes", { skip: noRedis, concurrency: false }, () => {
 
 	before(async () => {
 		writeFileSync(file, KEY, { mode: 0o600 });
-		c = await Cluster.start({ options: { "admin.api_key_file": file, "redis.timeout": "1s" } });
+		c = await Cluster.start({ config: ROUTES + PUSHER, options: { "admin.api_key_file": file, "redis.timeout": "1s" } });
 	});
 	after(async () => {
 		await c?.end();
@@ -322,6 +476,28 @@ describe("three nodes", { skip: noRedis, concurrency: false }, () => {
 		await Promise.all(all.map((m) => m.cut()));
 	});
 
+	test("a message is deleted: everyone is told, and nobody has missed anything", async () => {
+		const all = await everywhere("room:kept:gone");
+		const said = [];
+
+		for (let n = 0; n < 3; n++)
+			said.push((await say("n1", "room:kept:gone", "note", { n })).id);
+		await waitFor(() => all.every((m) => m.heard("note").length === 3), "everyone to hear all");
+		for (const id of [said[2], said[0]])
+			assert.deepEqual(await call("n2", "DELETE", channel("room:kept:gone", `/messages/${id.toUpperCase()}`)), { deleted: true });
+		await refused(404, "NOT_FOUND", port("n3"), "DELETE", channel("room:kept:gone", `/messages/${said[0]}`), { key: KEY });
+		said.push((await say("n3", "room:kept:gone", "note", { n: 3 })).id);
+		await waitFor(() => all.every((m) => m.heard("note").length === 4), "everyone to hear the next");
+		for (const m of all) {
+			assert.deepEqual(m.heard("message_deleted"), [{ id: said[2] }, { id: said[0] }]);
+			assert.deepEqual(m.heard("system"), []);
+		}
+		for (const id of ["n1", "n2", "n3"])
+			assert.deepEqual((await call(id, "GET", channel("room:kept:gone", "/history"))).messages
+				.map((m) => m.event === "note" ? m.id : m.payload), [said[1], { id: said[2] }, { id: said[0] }, said[3]]);
+		await Promise.all(all.map((m) => m.cut()));
+	});
+
 	test("a topic without clients here takes messages, too", async () => {
 		const m = await join(c.node("n1"), "room:far");
 
@@ -340,8 +516,8 @@ describe("three nodes", { skip: noRedis, concurrency: false }, () => {
 			`${id} to see it`, PATIENCE);
 			const { channels } = await call(id, "GET", `/api/channels?prefix=${encodeURIComponent("room:seen:*[")}`);
 			assert.deepEqual(channels, [{ name: "room:seen:*[api]?", type: "topic", memberCount: id === "n1" ? 1 : 0, nodes: 1 }]);
-			const { members, memberCount } = await call(id, "GET", channel("room:seen:*[api]?"));
-			assert.deepEqual([members.length, memberCount], [1, 1]);
+			const { members, memberCount, createdAt } = await call(id, "GET", channel("room:seen:*[api]?"));
+			assert.deepEqual([members.length, memberCount, createdAt !== null], [1, 1, id === "n1"]);
 		}
 		await m.cut();
 	});
@@ -358,11 +534,52 @@ describe("three nodes", { skip: noRedis, concurrency: false }, () => {
 	});
 
 	test("a node that does not answer is counted", async () => {
+		const m = await join(c.node("n3"), "presence-silent");
+		const ids = () => connections(port("n1"), "GET", channel("presence-silent", "/members"), { key: KEY });
+
+		await waitFor(async () => (await ids()).length === 1, "n1 to see the connection");
+		const [id] = await ids();
 		c.pause("n2");
 		const { disconnected, silent } = await call("n1", "DELETE", "/api/users/nobody/connections");
+		const found = await call("n1", "DELETE", `/api/connections/${id}`);
+		const lost = await call("n1", "DELETE", `/api/connections/${id}`);
 		c.resume("n2");
 		assert.deepEqual([disconnected, silent], [0, 1]);
+		assert.deepEqual(found, { disconnected: 1 }, "nobody else could have had it");
+		assert.deepEqual(lost, { disconnected: 0, silent: 1 });
+		await within(m.closed, "it to be closed");
 		await c.met();
+	});
+
+	test("one message to several topics of all nodes", async () => {
+		const all = await everywhere("public-all");
+		const kept = await join(c.node("n2"), "room:kept:all");
+		const published = await c.redis.tap("roost:t:{public-all}");
+
+		await subscribed("room:kept:all", 1);
+		assert.deepEqual(await call("n1", "POST", "/api/broadcast",
+			{ body: { channels: ["public-all", "room:kept:all", "room:nobody"], event: "note", data: [1] } }),
+		{ delivered: { "public-all": 1, "room:kept:all": 0, "room:nobody": 0 } });
+		await waitFor(() => [...all, kept].every((m) => m.heard("note").length === 1), "everyone to hear it");
+		assert.deepEqual(all.map((m) => m.heard("note")[0]), all.map(() => ({ data: [1] })));
+		assert.deepEqual(kept.heard("note")[0].data, [1]);
+		assert.deepEqual(published.map(({ text }) => JSON.parse(text)).map(({ event, payload, value, from }) =>
+			({ event, payload, value, from })), [{ event: "note", payload: { data: [1] }, value: true, from: undefined }]);
+		await Promise.all([...all, kept].map((m) => m.cut()));
+	});
+
+	test("the numbers of all nodes, from any", async () => {
+		const all = await everywhere("public-stats");
+
+		await all[0].join("presence-stats");
+		await all[1].join("room:stats");
+		for (const id of ["n1", "n2", "n3"])
+			await waitFor(async () => {
+				const { channels, totalMembers, byType, clients, nodes } = await call(id, "GET", "/api/stats");
+				return channels === 3 && totalMembers === 5 && clients === 3 && nodes === 3 &&
+					byType.public === 1 && byType.private === 0 && byType.presence === 1 && byType.topic === 1;
+			}, `${id} to count them`, PATIENCE);
+		await Promise.all(all.map((m) => m.cut()));
 	});
 
 	test("Redis stands still, and is gone: 503, with nothing said to anybody", async () => {
@@ -383,6 +600,8 @@ describe("three nodes", { skip: noRedis, concurrency: false }, () => {
 			away("POST", channel("room:away", "/messages"), note), away("POST", channel("room:kept:away", "/messages"), note),
 			away("GET", "/api/nodes"), away("GET", "/api/channels"), away("GET", channel("room:kept:away", "/history")),
 			away("GET", channel("room:elsewhere", "/members")), away("DELETE", "/api/users/u1/connections"),
+			away("GET", "/api/stats"), away("DELETE", "/api/connections/1-1"),
+			away("POST", "/api/broadcast", { body: { channels: ["room:away", "room:kept:away"], event: "note" } }),
 		]);
 		const asked = Array.from({ length: 3 }, () => ask(port("n1"), "POST", channel("room:away", "/messages"), { key: KEY, ...note }));
 		await Promise.all(asked);

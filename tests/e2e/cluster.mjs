@@ -129,7 +129,7 @@ export class Cluster {
 				node.signal("SIGCONT");
 			await Promise.all(this.nodes.map((node) => node.stop("SIGQUIT", { timeout: 2 * PATIENCE })));
 			const left = orderly && this.redis.child.exitCode === null && this.redis.child.signalCode === null
-				? (await this.redis.keys()).filter((key) => !/^roost:(history|rate|read|list):/.test(key)) : [];
+				? (await this.redis.keys()).filter((key) => !/^roost:(history|rate|read|list):|^events$/.test(key)) : [];
 			const what = await Promise.all(left.map((key) => this.redis.command("HGETALL", key).catch((e) => e.message)));
 			assert.deepEqual(left, [], `keys that nodes left behind: ${JSON.stringify(what)}\n${left.length > 0 ? this.logs() : ""}`);
 		} finally {

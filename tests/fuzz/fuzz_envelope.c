@@ -26,6 +26,9 @@ promises(const struct envelope *e)
 	assert(e->node.n == 0 || is_name(e->node, ENVELOPE_MAX_NODE));
 	assert(is_name(e->event, WIRE_MAX_EVENT) && !slice_starts(e->event, SLICE("phx_")));
 	assert(e->binary || (json_scan(e->payload, &kind) == (ssize_t)e->payload.n && kind == JSON_OBJECT));
+	assert(e->from.n == 0 || (json_scan(e->from, &kind) == (ssize_t)e->from.n && kind == JSON_OBJECT));
+	assert(e->said >= 0);
+	assert(!e->value || (!e->binary && json_member(e->payload, "data").p != NULL));
 	if (!e->stored)
 		return;
 	assert(e->node.n > 0 && !e->binary);
@@ -49,6 +52,8 @@ the_same_again(const struct envelope *e)
 	assert(slice_eq(back.event, said.event));
 	assert(slice_eq(back.payload, said.payload));
 	assert(back.binary == said.binary && !back.stored);
+	assert(slice_eq(back.from, said.from));
+	assert(back.said == said.said && back.value == said.value);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);

@@ -302,7 +302,7 @@ world_flush(void)
 /* ---- the bus ---- */
 
 static int
-fake_publish(struct broker *b, struct slice topic, struct slice event, struct slice payload, bool binary)
+fake_publish(struct broker *b, struct slice topic, const struct broadcast *said)
 {
 	return 0;
 }

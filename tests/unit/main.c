@@ -13,6 +13,7 @@
 	X(addr) \
 	X(api_key) \
 	X(auth) \
+	X(authorizer) \
 	X(b64) \
 	X(batch) \
 	X(broker_redis) \
@@ -25,6 +26,7 @@
 	X(channel_history) \
 	X(channel_list) \
 	X(channel_presence) \
+	X(channel_say) \
 	X(channel_transact) \
 	X(chat) \
 	X(classes) \
@@ -41,7 +43,10 @@
 	X(drain) \
 	X(envelope) \
 	X(feed) \
+	X(fetch) \
 	X(frame) \
+	X(guard) \
+	X(happenings) \
 	X(history) \
 	X(history_redis) \
 	X(http) \
@@ -49,6 +54,7 @@
 	X(hub) \
 	X(id) \
 	X(identity) \
+	X(join) \
 	X(json) \
 	X(list) \
 	X(listener) \
@@ -61,6 +67,7 @@
 	X(master) \
 	X(mem) \
 	X(members) \
+	X(merge) \
 	X(message) \
 	X(origin) \
 	X(outq) \
@@ -72,6 +79,8 @@
 	X(proxied) \
 	X(proxy) \
 	X(pubsub) \
+	X(pusher_class) \
+	X(pusher_codec) \
 	X(rates) \
 	X(redis) \
 	X(redis_url) \

@@ -134,9 +134,8 @@ model_frame(struct model *m, struct slice text)
 		model_diff(m, field[4]);
 }
 
-/* Is all that it shows shown by the other, too? */
 static inline bool
-model_within(const struct model *a, const struct model *b)
+model_same(const struct model *a, const struct model *b)
 {
 	for (unsigned i = 0; i < a->n; i++) {
 		int j = model_find(b, slice_str(a->metas[i].ref));
@@ -145,13 +144,7 @@ model_within(const struct model *a, const struct model *b)
 		    strcmp(a->metas[i].meta, b->metas[j].meta) != 0)
 			return false;
 	}
-	return true;
-}
-
-static inline bool
-model_same(const struct model *a, const struct model *b)
-{
-	return model_within(a, b) && a->n == b->n;
+	return a->n == b->n;
 }
 
 /* Does it show what that presence_state says, no more and no less? */
@@ -165,37 +158,6 @@ model_equals(const struct model *m, struct slice state)
 	same = model_same(m, &other);
 	model_clear(&other);
 	return same;
-}
-
-/* How many metas it shows of a key. */
-static inline unsigned
-model_count(const struct model *m, struct slice key)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < m->n; i++)
-		n += slice_is(key, m->metas[i].key);
-	return n;
-}
-
-/*
- * News of a quiet topic. What was there before and is not known was never told. A new one is not known, what is gone is no
- * more, and then the model holds of that key what the news hold.
- */
-static inline void
-model_news(struct model *m, const struct presence_news *news)
-{
-	autobuf struct buf key = { 0 };
-	const unsigned	   n_old = news->n - news->n_new;
-
-	json_quote(&key, news->key);
-	for (unsigned i = 0; i < news->n; i++)
-		if (i >= n_old || model_find(m, json_member(news->metas[i], "phx_ref")) < 0)
-			model_add(m, buf_slice(&key), news->metas[i]);
-	for (unsigned i = 0; i < news->n_gone; i++)
-		if (model_find(m, json_member(news->gone[i], "phx_ref")) >= 0)
-			model_del(m, buf_slice(&key), news->gone[i]);
-	ck_assert_uint_eq(model_count(m, buf_slice(&key)), news->n);
 }
 
 /* A client whose frames nobody takes but the model. */
@@ -219,19 +181,20 @@ viewer_init(struct viewer *v, struct loop *loop)
 }
 
 static inline struct presence_member *
-viewer_enter_as(struct viewer *v, struct tracker *tr, struct pubsub *ps, const char *topic, const char *join_ref, bool quiet)
+viewer_enter_as(struct viewer *v, struct tracker *tr, struct pubsub *ps, const char *topic, const char *join_ref,
+    enum presence_ways ways)
 {
 	model_clear(&v->model);
 	v->model = (struct model){ .n = 0 };
 	hub_subscribe(&ps->hub, &v->sub, slice_str(topic));
-	v->member = tracker_enter(tr, &v->sub, slice_str(join_ref), quiet);
+	v->member = tracker_enter(tr, &v->sub, slice_str(join_ref), ways);
 	return v->member;
 }
 
 static inline struct presence_member *
 viewer_enter(struct viewer *v, struct tracker *tr, struct pubsub *ps, const char *topic, const char *join_ref)
 {
-	return viewer_enter_as(v, tr, ps, topic, join_ref, false);
+	return viewer_enter_as(v, tr, ps, topic, join_ref, PRESENCE_SHOWN);
 }
 
 /* The model reads what has come. */

@@ -143,10 +143,17 @@ probe_reset(void)
 	probe_ref = NULL;
 }
 
+/* The anonymous claim nothing, others that they are their `sub`. */
 static struct identity *
 identity_of(struct slice user, int64_t seconds)
 {
-	return identity_new(user, user, SLICE("{}"), seconds != 0 ? wall_ms() / 1000 + seconds : INT64_MAX);
+	autobuf struct buf claims = { 0 };
+
+	buf_add_str(&claims, user.n > 0 ? "{\"sub\":" : "{");
+	if (user.n > 0)
+		json_quote(&claims, user);
+	buf_add_char(&claims, '}');
+	return identity_new(user, user, buf_slice(&claims), seconds != 0 ? wall_ms() / 1000 + seconds : INT64_MAX);
 }
 
 /* "USER/SECONDS", a token that ends in so many seconds; "bad" is none. */

@@ -15,6 +15,8 @@
 
 Suite *broker_redis_suite(void);
 
+#define SAID(what, text, ...)	&(struct broadcast){ .event = what, .payload = text, ##__VA_ARGS__ }
+
 #define WAIT_MS		5000
 #define LINGER_MS	250
 
@@ -256,7 +258,7 @@ START_TEST(from_node_to_node)
 
 	side_joins(a, topics[_i]);
 	side_joins(b, topics[_i]);
-	ck_assert_int_eq(pubsub_broadcast(&a->ps, slice_str(topics[_i]), SLICE("x"), SLICE("{\"n\":1}"), false, NULL), 0);
+	ck_assert_int_eq(pubsub_broadcast(&a->ps, slice_str(topics[_i]), SAID(SLICE("x"), SLICE("{\"n\":1}")), NULL), 0);
 	ck_assert_uint_eq(a->out.n, 1);
 	ck_assert_uint_eq(b->out.n, 0);
 	wait_for(has_heard_one, b);
@@ -277,12 +279,26 @@ START_TEST(from_node_to_node)
 }
 END_TEST
 
+START_TEST(the_sender_travels_too)
+{
+	a->hearer.codec = b->hearer.codec = &codec_pusher;
+	side_joins(a, "public-a");
+	side_joins(b, "public-a");
+	ck_assert_int_eq(pubsub_broadcast(&a->ps, SLICE("public-a"), SAID(SLICE("x"), SLICE("{\"data\":null}"),
+	    .from = SLICE("{\"clientId\":\"c\",\"userId\":null}"), .at = 1705314600123, .value = true), NULL), 0);
+	wait_for(has_heard_one, b);
+	for (struct side *s = a; s != NULL; s = s == a ? b : NULL)
+		ck_assert(heard(s, 0, "{\"type\":\"channel:message\",\"channel\":\"public-a\",\"event\":\"x\",\"data\":null,"
+		    "\"from\":{\"clientId\":\"c\",\"userId\":null},\"timestamp\":\"2024-01-15T10:30:00.123Z\"}"));
+}
+END_TEST
+
 START_TEST(bytes_from_node_to_node)
 {
 	static const char bytes[] = "\0\r\n\xff";
 
 	side_joins(b, "bin");
-	ck_assert_int_eq(pubsub_broadcast(&a->ps, SLICE("bin"), SLICE("x"), slice(bytes, 4), true, NULL), 0);
+	ck_assert_int_eq(pubsub_broadcast(&a->ps, SLICE("bin"), SAID(SLICE("x"), slice(bytes, 4), .binary = true), NULL), 0);
 	wait_for(has_heard_one, b);
 	ck_assert(slice_eq(slice_from(slice(frame_body(outq_at(&b->out, 0)), frame_body_len(outq_at(&b->out, 0))), 3 + 3 + 1),
 	    slice(bytes, 4)));
@@ -299,22 +315,22 @@ START_TEST(a_great_message)
 	payload.n += 500000;
 	buf_add_str(&payload, "\"}");
 	for (unsigned i = 0; i < 2; i++)
-		ck_assert_int_eq(pubsub_broadcast(&a->ps, SLICE("big"), SLICE("x"), buf_slice(&payload), false, NULL), 0);
+		ck_assert_int_eq(pubsub_broadcast(&a->ps, SLICE("big"), SAID(SLICE("x"), buf_slice(&payload)), NULL), 0);
 	wait_for(has_heard_two, b);
 	ck_assert_uint_gt(frame_body_len(outq_at(&b->out, 1)), 500000);
 	/* More than may be under way. */
 	for (unsigned i = 0; i < 2; i++)
-		pubsub_broadcast(&a->ps, SLICE("big"), SLICE("x"), buf_slice(&payload), false, NULL);
-	ck_assert_int_eq(pubsub_broadcast(&a->ps, SLICE("big"), SLICE("x"), buf_slice(&payload), false, NULL), -ENOBUFS);
+		pubsub_broadcast(&a->ps, SLICE("big"), SAID(SLICE("x"), buf_slice(&payload)), NULL);
+	ck_assert_int_eq(pubsub_broadcast(&a->ps, SLICE("big"), SAID(SLICE("x"), buf_slice(&payload)), NULL), -ENOBUFS);
 }
 END_TEST
 
 START_TEST(other_topics_are_not_heard)
 {
 	side_joins(b, "one");
-	pubsub_broadcast(&a->ps, SLICE("two"), SLICE("x"), SLICE("{}"), false, NULL);
-	pubsub_broadcast(&a->ps, SLICE("on"), SLICE("x"), SLICE("{}"), false, NULL);
-	pubsub_broadcast(&a->ps, SLICE("one"), SLICE("y"), SLICE("{}"), false, NULL);
+	pubsub_broadcast(&a->ps, SLICE("two"), SAID(SLICE("x"), SLICE("{}")), NULL);
+	pubsub_broadcast(&a->ps, SLICE("on"), SAID(SLICE("x"), SLICE("{}")), NULL);
+	pubsub_broadcast(&a->ps, SLICE("one"), SAID(SLICE("y"), SLICE("{}")), NULL);
 	wait_for(has_heard_one, b);
 	ck_assert_uint_eq(b->out.n, 1);
 	ck_assert(heard(b, 0, "[null,null,\"one\",\"y\",{}]"));
@@ -468,7 +484,7 @@ START_TEST(what_others_missed_is_owned_up_to)
 	hub_subscribe(&a->ps.hub, &other, SLICE("quiet"));
 	if (_i == 0)
 		redis_bounce(a->redis, "test");
-	r = pubsub_broadcast(&a->ps, SLICE("t"), SLICE("x"), SLICE("{}"), false, NULL);
+	r = pubsub_broadcast(&a->ps, SLICE("t"), SAID(SLICE("x"), SLICE("{}")), NULL);
 	ck_assert_int_eq(r, _i == 0 ? -ENOTCONN : 0);
 	if (_i == 1)
 		redis_bounce(a->redis, "test");
@@ -498,10 +514,10 @@ START_TEST(who_owns_up_in_vain)
 		b->ps.resync_due = false;
 	}
 	redis_bounce(a->redis, "test");
-	ck_assert_int_eq(pubsub_broadcast(&a->ps, SLICE("t"), SLICE("x"), SLICE("{}"), false, NULL), -ENOTCONN);
+	ck_assert_int_eq(pubsub_broadcast(&a->ps, SLICE("t"), SAID(SLICE("x"), SLICE("{}")), NULL), -ENOTCONN);
 	wait_for(commands_are_back, NULL);
 	a->ps.broker->ops->own_up(a->ps.broker);
-	ck_assert_int_eq(pubsub_broadcast(&a->ps, SLICE("t"), SLICE("y"), SLICE("{}"), false, NULL), 0);
+	ck_assert_int_eq(pubsub_broadcast(&a->ps, SLICE("t"), SAID(SLICE("y"), SLICE("{}")), NULL), 0);
 	wait_for(has_heard_one, b);
 	ck_assert(heard(b, 0, "[null,null,\"t\",\"y\",{}]"));
 }
@@ -548,7 +564,7 @@ START_TEST(what_was_refused_is_owned_up_to)
 	side_joins(b, "t");
 	with_redis_do("ACL SETUSER default -publish");
 	for (unsigned i = 0; i < 3; i++)
-		ck_assert_int_eq(pubsub_broadcast(&a->ps, SLICE("t"), SLICE("x"), SLICE("{}"), false, NULL), 0);
+		ck_assert_int_eq(pubsub_broadcast(&a->ps, SLICE("t"), SAID(SLICE("x"), SLICE("{}")), NULL), 0);
 	redis_command(a->redis, on_answer, &answered, &ping, 1);
 	wait_for(is_true, &answered);
 	with_redis_do("ACL SETUSER default +publish");
@@ -572,7 +588,7 @@ START_TEST(who_has_gone_is_owned_up_for)
 	side_joins(b, "t");
 	with_redis_kill();
 	wait_for(bus_is_down, a);
-	ck_assert_int_eq(pubsub_broadcast(&a->ps, SLICE("t"), SLICE("x"), SLICE("{}"), false, NULL), -ENOTCONN);
+	ck_assert_int_eq(pubsub_broadcast(&a->ps, SLICE("t"), SAID(SLICE("x"), SLICE("{}")), NULL), -ENOTCONN);
 	hub_unsubscribe(&a->ps.hub, &a->hearer);
 	end = loop->now + 2 * LINGER_MS;
 	wait_for(time_is_over, &end);
@@ -590,7 +606,7 @@ START_TEST(no_connection_yet)
 
 	hub_subscribe(&a->ps.hub, &a->hearer, SLICE("t"));
 	ck_assert(!is_subscribed(a, "t"));
-	ck_assert_int_eq(pubsub_broadcast(&a->ps, SLICE("t"), SLICE("x"), SLICE("{}"), false, NULL), -ENOTCONN);
+	ck_assert_int_eq(pubsub_broadcast(&a->ps, SLICE("t"), SAID(SLICE("x"), SLICE("{}")), NULL), -ENOTCONN);
 	ck_assert_uint_eq(a->out.n, 1);
 	ck_assert_uint_eq(stats->bus_out_total, out);
 	wait_for(both_are_up, NULL);
@@ -608,6 +624,7 @@ broker_redis_suite(void)
 		return s;
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_loop_test(t, from_node_to_node, 0, sizeof(topics) / sizeof(topics[0]));
+	tcase_add_test(t, the_sender_travels_too);
 	tcase_add_test(t, bytes_from_node_to_node);
 	tcase_add_test(t, a_great_message);
 	tcase_add_test(t, other_topics_are_not_heard);

@@ -10,6 +10,8 @@
 
 Suite *catchup_suite(void);
 
+#define SAID(what, text, ...)	&(struct broadcast){ .event = what, .payload = text, ##__VA_ARGS__ }
+
 START_TEST(page_then_live)
 {
 	struct hearer *l = hearer_new();
@@ -230,7 +232,7 @@ START_TEST(the_page_is_ahead)
 	world_bus();
 	hearer_got(old, "6");
 	/* It hears all else. */
-	pubsub_receive(&world.ps, WORLD_TOPIC, SLICE("x"), SLICE("{\"n\":99}"), false, NULL);
+	pubsub_receive(&world.ps, WORLD_TOPIC, SAID(SLICE("x"), SLICE("{\"n\":99}")), NULL);
 	/* One of them is lost, so they are read. */
 	if (_i == 2) {
 		world_lose_bus();
@@ -238,7 +240,7 @@ START_TEST(the_page_is_ahead)
 	}
 	world_append(1);
 	world_bus_all();
-	pubsub_receive(&world.ps, WORLD_TOPIC, SLICE("x"), SLICE("{\"n\":98}"), false, NULL);
+	pubsub_receive(&world.ps, WORLD_TOPIC, SAID(SLICE("x"), SLICE("{\"n\":98}")), NULL);
 	ck_assert_uint_eq(l->out.n, 3);
 	outq_clear_unsent(&l->out);
 	ck_assert_uint_eq(l->intercepted, _i == 1);

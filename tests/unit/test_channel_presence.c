@@ -362,6 +362,180 @@ START_TEST(news_may_end_a_channel)
 }
 END_TEST
 
+/* The same, and clients are shown what changed besides. */
+START_TEST(told_and_shown)
+{
+	struct client *a, *b;
+
+	probe.handle_presence = tells_news;
+	probe.shows_presence = true;
+	probe.joined = is_present;
+	a = client_v2();
+	client_joins(a, "1", "room:a");
+	pass(BENCH_WINDOW + 10);
+	noted("join room:a;u1 +1 by;");
+	client_hears_like(a, STATE("1", ONE("u1", META("1"))));
+	client_hears_nothing(a);
+	b = client_new(&codec_phoenix_v2, "u2", 0);
+	client_joins(b, "1", "room:a");
+	pass(BENCH_WINDOW + 10);
+	noted("join room:a;u2 +1 by;");
+	/* Who is new is spared the diff, but not what the class tells. */
+	client_hears(a, CHANGED("1"));
+	client_hears_like(a, DIFF(ONE("u2", META("1")), "{}"));
+	client_hears_nothing(a);
+	client_hears_like(b, STATE("1", "{\"u1\":{\"metas\":[" META("1") "]},\"u2\":{\"metas\":[" META("1") "]}}"));
+	client_hears_nothing(b);
+	client_gone(b);
+	pass(BENCH_WINDOW + 10);
+	noted("leave closed;u2 -1;");
+	client_hears(a, CHANGED("0"));
+	client_hears_like(a, DIFF("{}", ONE("u2", META("1"))));
+	client_hears_nothing(a);
+}
+END_TEST
+
+/* A class that wants to know who is there before it accepts. */
+
+static bool
+note_key(void *arg, struct slice key, struct slice meta)
+{
+	note(" %.*s", SLICE_ARG(key));
+	return true;
+}
+
+static void
+accepts_knowing(struct channel *ch)
+{
+	note("known");
+	channel_presences(ch, note_key, NULL);
+	note(";");
+	channel_accept(ch, channel_json(SLICE("{\"known\":true}")));
+}
+
+static void
+refuses_knowing(struct channel *ch)
+{
+	note("known;");
+	channel_refuse(ch, channel_json(SLICE("{\"reason\":\"full\"}")));
+}
+
+static void
+decides_nothing(struct channel *ch)
+{
+	note("known;");
+}
+
+static void (*knowing)(struct channel *);
+
+static int
+awaits(struct channel *ch, const struct channel_message *m)
+{
+	int r = channel_await_presence(ch, knowing);
+
+	probe_channel = ch;
+	ck_assert_int_eq(channel_await_presence(ch, knowing), -EINVAL);
+	return r;
+}
+
+#define KNOWN		REPLY("\"1\"", "\"1\"", "room:a", "{\"status\":\"ok\",\"response\":{\"known\":true}}")
+#define JOIN		"[\"1\",\"1\",\"room:a\",\"phx_join\",{}]"
+
+/* Joined, as soon as it is known who is there. */
+static struct client *
+client_knows(const char *user)
+{
+	struct client *c = client_new(&codec_phoenix_v2, user, 0);
+
+	knowing = accepts_knowing;
+	probe.join = awaits;
+	probe.joined = is_present;
+	probe.handle_presence = tells_news;
+	client_says(c, JOIN);
+	client_hears_nothing(c);
+	loop_end_turn(bench.loop);
+	client_hears(c, KNOWN);
+	return c;
+}
+
+START_TEST(who_is_there_is_known_before)
+{
+	struct client *a = client_knows("u1"), *b;
+
+	noted("known;");
+	ck_assert_ptr_null(probe_channel->extra);
+	/* The first one has not been told of to anybody: that is made up for. */
+	b = client_knows("u2");
+	noted("u1 +1 by;known u1;");
+	pass(BENCH_WINDOW + 10);
+	noted("u2 +1 by;");
+	client_hears(a, CHANGED("1"));
+	client_hears_nothing(a);
+	client_hears_nothing(b);
+	ck_assert_int_eq(channel_await_presence(probe_channel, knowing), -EINVAL);
+}
+END_TEST
+
+/* What happens behind that, before its own first window is over, it is told of. */
+START_TEST(and_nothing_is_lost_behind)
+{
+	struct client *a = client_knows("u1"), *b;
+
+	pass(BENCH_WINDOW + 10);
+	noted("known;u1 +1 by;");
+	b = client_knows("u2");
+	noted("known u1;");
+	client_gone(a);
+	pass(BENCH_WINDOW + 10);
+	noted("leave closed;u2 +1 by;u1 -1;");
+	client_hears(b, CHANGED("0"));
+	client_hears_nothing(b);
+}
+END_TEST
+
+START_TEST(refused_knowing_who_is_there)
+{
+	struct client *c = client_v2();
+
+	knowing = _i == 0 ? refuses_knowing : decides_nothing;
+	probe.join = awaits;
+	client_says(c, JOIN);
+	client_says(c, "[\"1\",\"2\",\"room:a\",\"echo\",{}]");
+	loop_end_turn(bench.loop);
+	if (_i == 0)
+		client_hears(c, REPLY("\"1\"", "\"1\"", "room:a", REASON("full")));
+	else
+		client_hears(c, REPLY("\"1\"", "\"1\"", "room:a", REASON("join crashed")));
+	client_hears(c, REPLY("null", "\"2\"", "room:a", REASON("unmatched topic")));
+	client_hears_nothing(c);
+	noted(_i == 0 ? "known;leave refused;" : "known;leave crashed;");
+	pass(BENCH_WINDOW + 10);
+	ck_assert_uint_eq(c->session.n_channels, 0);
+}
+END_TEST
+
+/* It goes before that is known; and one whose class says at once that it is in has no use for it. */
+START_TEST(who_is_there_is_of_no_interest)
+{
+	struct client *c = client_v2();
+
+	knowing = accepts_knowing;
+	probe.join = awaits;
+	client_says(c, JOIN);
+	if (_i == 0) {
+		client_gone(c);
+		noted("leave closed;");
+	} else {
+		channel_accept(probe_channel, channel_empty());
+		client_hears(c, REPLY("\"1\"", "\"1\"", "room:a", OK));
+		noted("joined;");
+	}
+	pass(BENCH_WINDOW + 10);
+	noted("");
+	client_hears_nothing(c);
+}
+END_TEST
+
 /* Leases. */
 
 #define LEASE		3000
@@ -504,6 +678,11 @@ channel_presence_suite(void)
 	tcase_add_test(t, presences_are_walked);
 	tcase_add_test(t, a_class_is_told_of_presences);
 	tcase_add_test(t, news_may_end_a_channel);
+	tcase_add_test(t, told_and_shown);
+	tcase_add_test(t, who_is_there_is_known_before);
+	tcase_add_test(t, and_nothing_is_lost_behind);
+	tcase_add_loop_test(t, refused_knowing_who_is_there, 0, 2);
+	tcase_add_loop_test(t, who_is_there_is_of_no_interest, 0, 2);
 	tcase_add_test(t, a_meta_on_lease);
 	tcase_add_test(t, a_lease_is_told_twice);
 	tcase_add_test(t, leases_end);

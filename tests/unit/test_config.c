@@ -282,6 +282,18 @@ static const struct {
 	  "FILE:1: route.rate_reason: expected a word such as rate_limit_exceeded, got 'too fast'" },
 	{ "route a { class = room rate_reason = '' }",
 	  "FILE:1: route.rate_reason: expected a word such as rate_limit_exceeded, got ''" },
+	{ "route a { class = room allow = user allow = anyone }", "FILE:1: this route's allow is already set" },
+	{ "\nroute a {\nclass = room allow = {} }", "FILE:2: route \"a\": allow is empty: \"anyone\" lets in everybody" },
+	{ "route a { class = room authorize_url = auth.example.com }",
+	  "FILE:1: route.authorize_url: expected http://HOST/PATH or https://HOST/PATH, without user, password and #, "
+	  "got 'auth.example.com'" },
+	{ "route a { class = room authorize_url = 'http://u:p@h/' }",
+	  "FILE:1: route.authorize_url: expected http://HOST/PATH or https://HOST/PATH, without user, password and #, "
+	  "got 'http://u:p@h/'" },
+	{ "route a { class = room authorize_url = 'http://h/' authorize_url = 'http://h/' }",
+	  "FILE:1: this route's authorize_url is already set" },
+	{ "\nroute a { class = room authorize_url = 'http://h/' }",
+	  "FILE:2: route \"a\": authorize_url needs a secret to sign with: set authorize.secret_file" },
 	{ "route a { class = room public = perhaps }", "FILE:1: route.public: expected yes or no, got 'perhaps'" },
 	{ "route a { class = room echo = perhaps }", "FILE:1: route.echo: expected yes or no, got 'perhaps'" },
 	{ "route a { class = room history_max = -1 }", "FILE:1: route.history_max: expected a number, got '-1'" },
@@ -372,6 +384,11 @@ static const struct {
 	{ "key k { file = /x }", "key \"k\" {\n\tfile = \"/x\"\n}" },
 	{ "\nroute 'a$:{c}*' {\nmodule = \"/m.so\" }", "# FILE:2\nroute \"a$:{c}*\" {\n\tmodule = \"/m.so\"\n}" },
 	{ "\nroute \"a:{c}\" {\nmodule = \"/m.so\" }", "# FILE:2\nroute \"a:{c}\" {\n\tmodule = \"/m.so\"\n}" },
+	{ "route a { class = room allow = { user, 'claim role = a, b' } }",
+	  "route \"a\" {\n\tclass = \"room\"\n\tallow = { \"user\", \"claim role = a, b\" }\n}" },
+	{ "route a { class = room allow = anyone }", "route \"a\" {\n\tclass = \"room\"\n\tallow = { \"anyone\" }\n}" },
+	{ "authorize { secret_file = /s } route a { class = room authorize_url = 'http://127.0.0.1:1/x' }",
+	  "route \"a\" {\n\tclass = \"room\"\n\tauthorize_url = \"http://127.0.0.1:1/x\"\n}" },
 	{ "route a { class = room rate_reason = slow_down }", "route \"a\" {\n\tclass = \"room\"\n\trate_reason = \"slow_down\"\n}" },
 	{ "route a { class = room public = yes } route b { class = room public = yes }",
 	  "route \"b\" {\n\tclass = \"room\"\n\tpublic = yes\n}" },
@@ -537,6 +554,8 @@ static const struct {
 	  "-o http.max_target: http.max_target = 32k is more than http.max_head = 16k" },
 	{ "-o drain.time=1s", "", 78, "drain.delay = 2s is longer than drain.time = 1s" },
 	{ "-o drain.delay=1m", "", 78, "-o drain.delay: drain.delay = 1m is longer than drain.time = 30s" },
+	{ "-o authorize.secret_file=/k", "ROOST_AUTHORIZE_SECRET=hush", 78,
+	  "ROOST_AUTHORIZE_SECRET: authorize.secret and authorize.secret_file are both set: one of them is the secret" },
 	{ "-k /k", "ROOST_AUTH_SECRET=hush", 78,
 	  "ROOST_AUTH_SECRET: auth.secret and auth.key_file are both set: one of them is the key" },
 };
@@ -1056,7 +1075,7 @@ START_TEST(sample_shows_defaults)
 
 	ck_assert_msg(asleep.code == 0, "%s", asleep.why);
 	ck_assert_msg(awake.code == 0, "%s", awake.why);
-	ck_assert_uint_eq(config_get(awake.set)->n_routes, 8);
+	ck_assert_uint_eq(config_get(awake.set)->n_routes, 11);
 	for (unsigned i = 0; i < config_n_options; i++) {
 		const struct config_option *o = &config_options[i];
 		autobuf struct buf	    want = { 0 }, got = { 0 };

@@ -11,6 +11,8 @@
 
 Suite *devices_suite(void);
 
+#define SAID(what, text, ...)	&(struct broadcast){ .event = what, .payload = text, ##__VA_ARGS__ }
+
 #define TOPIC			"presence:u1"
 #define JOIN(payload)		"[\"1\",\"1\",\"" TOPIC "\",\"phx_join\"," payload "]"
 #define LEAVE			"[\"1\",\"8\",\"" TOPIC "\",\"phx_leave\",{}]"
@@ -500,7 +502,7 @@ START_TEST(after_redis_lost_its_data)
 		bench_other_says(TOPIC, "devices", STATE(""));
 	else
 		bench_other_says(TOPIC, "other", "{}");
-	pubsub_receive(&bench.pubsub, SLICE(TOPIC), SLICE("system"), SLICE(RESYNC), false, NULL);
+	pubsub_receive(&bench.pubsub, SLICE(TOPIC), SAID(SLICE("system"), SLICE(RESYNC)), NULL);
 	settle();
 	settle();
 	ck_assert(state_is("devices " STATE(HOLDER("phone", "n1") "," HOLDER("tablet", "n1"))) ||
@@ -523,7 +525,7 @@ START_TEST(after_redis_lost_its_data_others_may_have_been_faster)
 	serve(NULL, 0);
 	a = client_in("phone");
 	bench_other_says(TOPIC, "devices", STATE(OTHER("a", "tablet", "n2", "1")));
-	pubsub_receive(&bench.pubsub, SLICE(TOPIC), SLICE("system"), SLICE(RESYNC), false, NULL);
+	pubsub_receive(&bench.pubsub, SLICE(TOPIC), SAID(SLICE("system"), SLICE(RESYNC)), NULL);
 	client_hears(a, "[\"1\",null,\"" TOPIC "\",\"system\"," RESYNC "]");
 	settle();
 	client_hears(a, EVICTED("device_limit_reached", "phone"));
@@ -537,8 +539,8 @@ START_TEST(what_was_not_stored_decides_nothing)
 
 	serve(NULL, 0);
 	a = client_in("phone");
-	pubsub_receive(&bench.pubsub, SLICE(TOPIC), SLICE("devices"), SLICE("{}"), false, NULL);
-	pubsub_receive(&bench.pubsub, SLICE(TOPIC), SLICE("devices"), SLICE("\x00\xff"), true, NULL);
+	pubsub_receive(&bench.pubsub, SLICE(TOPIC), SAID(SLICE("devices"), SLICE("{}")), NULL);
+	pubsub_receive(&bench.pubsub, SLICE(TOPIC), SAID(SLICE("devices"), SLICE("\x00\xff"), .binary = true), NULL);
 	settle();
 	client_hears_nothing(a);
 	ck_state(HOLDER("phone", "n1"));

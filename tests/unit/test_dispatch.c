@@ -514,11 +514,120 @@ START_TEST(later_is_not_now)
 }
 END_TEST
 
+/* Clients of the Pusher-style protocol, which join once. */
+
+#define ERROR(id, code, message) "{\"type\":\"error\"" id ",\"code\":\"" code "\",\"message\":\"" message "\"}"
+#define REQUEST(n)	",\"requestId\":" n
+#define CHANNEL(name)	",\"channel\":\"" name "\""
+
+/* One message to a client that has joined public-a, and the answer to it. */
+static const struct {
+	const char *says, *hears;
+} requests[] = {
+	{ "{\"type\":\"ping\",\"requestId\":1}", "{\"type\":\"pong\",\"requestId\":1}" },
+	{ "{\"type\":\"join\",\"requestId\":1", ERROR("", "INVALID_JSON", "Invalid JSON") },
+	{ "[1]", ERROR("", "INVALID_REQUEST", "Invalid request") },
+	{ "{\"type\":\"sing\",\"requestId\":1}", ERROR(REQUEST("1"), "UNKNOWN_MESSAGE_TYPE", "Unknown message type") },
+	{ "{\"type\":\"join\",\"requestId\":1}", ERROR(REQUEST("1"), "INVALID_REQUEST", "Invalid request") },
+	{ "{\"type\":\"join\",\"requestId\":1,\"channel\":\"room:a\"}", ERROR(REQUEST("1"), "INVALID_REQUEST", "Invalid request") },
+	{ "{\"type\":\"leave\",\"requestId\":1,\"channel\":\"public-b\"}",
+	  ERROR(REQUEST("1") CHANNEL("public-b"), "NOT_IN_CHANNEL", "Not in this channel") },
+	{ "{\"type\":\"channel:message\",\"requestId\":1,\"channel\":\"public-b\"}",
+	  ERROR(REQUEST("1") CHANNEL("public-b"), "NOT_IN_CHANNEL", "Not in this channel") },
+	{ "{\"type\":\"join\",\"requestId\":1,\"channel\":\"private-b\"}",
+	  ERROR(REQUEST("1") CHANNEL("private-b"), "INVALID_REQUEST", "Invalid request") },
+	{ "{\"type\":\"leave\",\"requestId\":1,\"channel\":\"public-a\"}",
+	  "{\"type\":\"channel:left\",\"requestId\":1,\"channel\":\"public-a\"}" },
+	/* It is in already: that is for the class to answer, which here says the whole of it back. */
+	{ "{\"type\":\"join\",\"requestId\":1,\"channel\":\"public-a\"}",
+	  "{\"type\":\"channel:joined\",\"requestId\":1,\"channel\":\"public-a\",\"again\":true}" },
+};
+
+static int
+answers_again(struct channel *ch, const struct channel_message *m)
+{
+	note("%.*s;", SLICE_ARG(m->event));
+	if (slice_is(m->event, "phx_join"))
+		channel_reply_ok(ch, channel_json(SLICE("{\"again\":true}")));
+	return 0;
+}
+
+static struct client *
+joins_once(void)
+{
+	struct client *c = client_new(&codec_pusher, "u1", 0);
+
+	bench_route("public-*", NULL);
+	probe.handle_in = answers_again;
+	client_says(c, "{\"type\":\"join\",\"channel\":\"public-a\"}");
+	client_hears(c, "{\"type\":\"channel:joined\",\"channel\":\"public-a\"}");
+	noted("join public-a;joined;");
+	return c;
+}
+
+START_TEST(requests_are_answered)
+{
+	struct client *c = joins_once();
+
+	client_says(c, requests[_i].says);
+	client_hears(c, requests[_i].hears);
+	client_hears_nothing(c);
+	ck_assert_uint_eq(c->closed, 0);
+}
+END_TEST
+
+/* However often: no rate of events holds for it, and nothing ends. */
+START_TEST(joined_already)
+{
+	const struct route_rate	rates[] = { { "phx_join", { .count = 1, .period_ms = 60000 } } };
+	struct client	       *c = joins_once();
+	struct channel	       *ch = probe_channel;
+
+	bench.event_rates = rates;
+	bench.n_event_rates = 1;
+	for (int i = 0; i < 3; i++) {
+		client_says(c, "{\"type\":\"join\",\"channel\":\"public-a\"}");
+		client_hears(c, "{\"type\":\"channel:joined\",\"channel\":\"public-a\",\"again\":true}");
+		noted("phx_join;");
+	}
+	ck_assert_ptr_eq(c->session.channels, ch);
+	ck_assert_uint_eq(c->session.n_channels, 1);
+	client_says(c, "{\"type\":\"leave\",\"channel\":\"public-a\"}");
+	client_hears(c, "{\"type\":\"channel:left\",\"channel\":\"public-a\"}");
+	noted("leave leave;");
+	client_says(c, "{\"type\":\"join\",\"channel\":\"public-a\"}");
+	client_hears(c, "{\"type\":\"channel:joined\",\"channel\":\"public-a\"}");
+	/* What the server ends is said. */
+	channel_stop(probe_channel);
+	client_hears(c, "{\"type\":\"channel:left\",\"channel\":\"public-a\"}");
+	client_hears_nothing(c);
+	bench.n_event_rates = 0;
+}
+END_TEST
+
+START_TEST(joined_already_while_it_waits)
+{
+	struct client *c = client_new(&codec_pusher, "u1", 0);
+
+	bench_route("public-*", NULL);
+	probe.join = probe_join_later;
+	probe.handle_in = answers_again;
+	client_says(c, "{\"type\":\"join\",\"requestId\":1,\"channel\":\"public-a\"}");
+	client_says(c, "{\"type\":\"join\",\"requestId\":2,\"channel\":\"public-a\"}");
+	client_hears_nothing(c);
+	channel_accept(probe_channel, channel_empty());
+	client_hears(c, "{\"type\":\"channel:joined\",\"requestId\":1,\"channel\":\"public-a\"}");
+	client_hears(c, "{\"type\":\"channel:joined\",\"requestId\":2,\"channel\":\"public-a\",\"again\":true}");
+	client_hears_nothing(c);
+	noted("joined;phx_join;");
+}
+END_TEST
+
 Suite *
 dispatch_suite(void)
 {
 	Suite *s = suite_create("dispatch");
-	TCase *t = tcase_create("routing"), *w = tcase_create("joins that wait");
+	TCase *t = tcase_create("routing"), *w = tcase_create("joins that wait"), *o = tcase_create("who joins once");
 
 	tcase_add_checked_fixture(t, bench_begin, bench_end);
 	tcase_add_loop_test(t, answers, 0, N_EXCHANGES);
@@ -548,5 +657,11 @@ dispatch_suite(void)
 	tcase_add_test(w, a_timer_fails_while_it_waits);
 	tcase_add_test(w, later_is_not_now);
 	suite_add_tcase(s, w);
+
+	tcase_add_checked_fixture(o, bench_begin, bench_end);
+	tcase_add_loop_test(o, requests_are_answered, 0, (int)(sizeof(requests) / sizeof(requests[0])));
+	tcase_add_test(o, joined_already);
+	tcase_add_test(o, joined_already_while_it_waits);
+	suite_add_tcase(s, o);
 	return s;
 }

@@ -32,6 +32,14 @@ static const struct {
 	  "{\"v\":1,\"node\":\"n\",\"event\":\"e\",\"binary\":\"MQ==\"}" },
 	{ { .node = { "n", 1 }, .event = { "e", 1 }, .payload = { NULL, 0 }, .binary = true },
 	  "{\"v\":1,\"node\":\"n\",\"event\":\"e\",\"binary\":\"\"}" },
+	{ { .node = { "n", 1 }, .event = { "e", 1 }, .payload = { "{\"data\":1}", 10 },
+	    .from = { "{\"clientId\":\"c\",\"userId\":null}", 30 }, .said = 1705314600123, .value = true },
+	  "{\"v\":1,\"node\":\"n\",\"event\":\"e\",\"payload\":{\"data\":1},"
+	  "\"from\":{\"clientId\":\"c\",\"userId\":null},\"said\":1705314600123,\"value\":true}" },
+	{ { .node = { "n", 1 }, .event = { "e", 1 }, .payload = { "\1", 1 }, .binary = true, .from = { "{}", 2 } },
+	  "{\"v\":1,\"node\":\"n\",\"event\":\"e\",\"binary\":\"AQ==\",\"from\":{}}" },
+	{ { .node = { "n", 1 }, .event = { "e", 1 }, .payload = { "{\"data\":[]}", 11 }, .value = true },
+	  "{\"v\":1,\"node\":\"n\",\"event\":\"e\",\"payload\":{\"data\":[]},\"value\":true}" },
 };
 
 static void
@@ -41,6 +49,9 @@ same(const struct envelope *a, const struct envelope *b)
 	ck_assert(slice_eq(a->event, b->event));
 	ck_assert(slice_eq(a->payload, b->payload));
 	ck_assert_int_eq(a->binary, b->binary);
+	ck_assert(slice_eq(a->from, b->from));
+	ck_assert_int_eq(a->said, b->said);
+	ck_assert_int_eq(a->value, b->value);
 	ck_assert_int_eq(a->stored, b->stored);
 	ck_assert_int_eq(position_compare(a->at, b->at), 0);
 	ck_assert_int_eq(position_compare(a->prev, b->prev), 0);
@@ -74,6 +85,7 @@ END_TEST
 
 #define AT(ms, n)	.stored = true, .at = { ms, n }
 #define SAID		.event = { "e", 1 }, .payload = { "{}", 2 }
+#define BARE		"{\"event\":\"e\",\"payload\":{}"
 #define N		.node = { "n", 1 }
 /* From a stream, up to what follows. */
 #define STREAM		"{\"v\":1,\"node\":\"n\",\"event\":\"e\",\"payload\":{},"
@@ -101,6 +113,13 @@ static const struct {
 	{ "{\"node\":\"" LONG_128 "\",\"event\":\"e\",\"payload\":{}}", { .node = { LONG_128, 128 }, SAID } },
 	{ "{\"event\":\"presence_diff\",\"payload\":{}}", { .event = { "presence_diff", 13 }, .payload = { "{}", 2 } } },
 	{ "{\"event\":\"phx\",\"payload\":{}}", { .event = { "phx", 3 }, .payload = { "{}", 2 } } },
+	/* Senders. */
+	{ BARE ",\"from\":{ },\"said\":0,\"value\":false}", { SAID, .from = { "{ }", 3 } } },
+	{ BARE ",\"from\":null,\"said\":\"\",\"value\":1,\"value\":false,\"said\":7,\"\\u0066rom\":{}}",
+	  { SAID, .from = { "{}", 2 }, .said = 7 } },
+	{ BARE ",\"said\":253402300799999}", { SAID, .said = 253402300799999 } },
+	{ "{\"event\":\"e\",\"value\":true,\"payload\":{ \"data\" : {\"data\":1} } }",
+	  { .event = { "e", 1 }, .payload = { "{ \"data\" : {\"data\":1} }", 23 }, .value = true } },
 	/* Streams. */
 	{ STREAM "\"at\":\"5-1\",\"prev\":\"5-0\",\"tail\":\"7\"}", { N, SAID, AT(5, 1), .prev = { 5, 0 }, .tail = 7 } },
 	{ STREAM "\"at\":\"5-1\",\"prev\":\"0-0\",\"tail\":\"0\",\"tag\":\"9\"}", { N, SAID, AT(5, 1), .tag = 9 } },
@@ -190,6 +209,26 @@ static const struct {
 	{ "{\"v\":\"1\",\"event\":\"e\",\"payload\":{}}", "bad version" },
 	{ "{\"v\":\"2\",\"event\":\"e\",\"payload\":{}}", "bad version" },
 	{ "{\"v\":null,\"event\":\"e\",\"payload\":{}}", "bad version" },
+	/* Senders. */
+	{ BARE ",\"from\":null}", "from is not an object" },
+	{ BARE ",\"from\":\"alice\"}", "from is not an object" },
+	{ BARE ",\"from\":[]}", "from is not an object" },
+	{ BARE ",\"from\":{},\"from\":1}", "from is not an object" },
+	{ BARE ",\"from\":{]}", "not JSON" },
+	{ BARE ",\"said\":\"7\"}", "bad said" },
+	{ BARE ",\"said\":null}", "bad said" },
+	{ BARE ",\"said\":-1}", "bad said" },
+	{ BARE ",\"said\":7.5}", "bad said" },
+	{ BARE ",\"said\":7e3}", "bad said" },
+	{ BARE ",\"said\":253402300800000}", "bad said" },
+	{ BARE ",\"value\":null}", "bad value" },
+	{ BARE ",\"value\":1}", "bad value" },
+	{ BARE ",\"value\":\"true\"}", "bad value" },
+	{ BARE ",\"value\":true}", "value without data alone in the payload" },
+	{ "{\"event\":\"e\",\"payload\":{\"a\":1},\"value\":true}", "value without data alone in the payload" },
+	{ "{\"event\":\"e\",\"payload\":{\"data\":1,\"a\":1},\"value\":true}", "value without data alone in the payload" },
+	{ "{\"event\":\"e\",\"payload\":{\"data\":1,\"data\":2},\"value\":true}", "value without data alone in the payload" },
+	{ "{\"event\":\"e\",\"binary\":\"\",\"value\":true}", "value without data alone in the payload" },
 	/* Streams. */
 	{ "{\"event\":\"e\",\"payload\":{},\"at\":\"5-1\",\"prev\":\"5-0\",\"tail\":\"7\"}", "position without node" },
 	{ "{\"node\":\"n\",\"event\":\"e\",\"binary\":\"\",\"at\":\"5-1\",\"prev\":\"5-0\",\"tail\":\"7\"}",

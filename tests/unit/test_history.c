@@ -432,6 +432,31 @@ START_TEST(said_by_nobody)
 }
 END_TEST
 
+/* Once; and the id that is told is that of what is gone. */
+START_TEST(removed)
+{
+	struct hearer	    *a = joined();
+	struct said	     said = { 0 }, gone = { 0 };
+	autobuf struct buf   payload = { 0 }, body = { 0 };
+
+	memory_turns();
+	ck_assert_int_eq(say_number(a, 1, true, &said), 0);
+	memory_turns();
+	hearer_free(a);
+	ck_assert_int_eq(history_remove(history, WORLD_TOPIC, &limits, SLICE("x"), on_said, &gone), -EINVAL);
+	ck_assert_int_eq(history_remove(history, WORLD_TOPIC, &limits, slice_str(said.id), on_said, &gone), 0);
+	memory_turns();
+	ck_assert_int_eq(gone.error, 0);
+	ck_assert_str_ne(gone.id, said.id);
+	ck_assert_int_eq(history_remove(history, WORLD_TOPIC, &limits, slice_str(said.id), on_said, &gone), 0);
+	memory_turns();
+	ck_assert_int_eq(gone.error, -ENOENT);
+	buf_addf(&payload, "{\"id\":\"%s\"}", said.id);
+	history_add_entry_id(&body, &(struct store_entry){ .event = SLICE(HISTORY_DELETED), .payload = buf_slice(&payload) });
+	ck_assert(slice_eq(buf_slice(&body), buf_slice(&payload)));
+}
+END_TEST
+
 /* The store is too small for its messages, and forgets topics with their positions: nobody is alarmed. */
 START_TEST(memory_runs_out)
 {
@@ -570,6 +595,7 @@ history_suite(void)
 	tcase_add_test(t, in_memory);
 	tcase_add_test(t, marks);
 	tcase_add_test(t, said_by_nobody);
+	tcase_add_test(t, removed);
 	tcase_add_test(t, memory_runs_out);
 	tcase_add_test(t, said_while_it_is_told);
 	tcase_add_loop_test(t, pages, 0, 9);

@@ -19,6 +19,7 @@ Suite *history_redis_suite(void);
 #define CHECK_MS	300
 #define MAX_GOT		600
 #define RESYNC		0
+#define DELETED		999
 
 /* A node with one subscriber of "t". */
 struct side {
@@ -78,7 +79,10 @@ flush(struct outq *q)
 		const char   *n = memmem(frame_body(f), frame_body_len(f), "{\"n\":", 5);
 
 		ck_assert_uint_lt(s->n, MAX_GOT);
-		s->got[s->n++] = n != NULL ? (unsigned)strtoul(n + 5, NULL, 10) : RESYNC;
+		if (n == NULL && memmem(frame_body(f), frame_body_len(f), HISTORY_DELETED, strlen(HISTORY_DELETED)) != NULL)
+			s->got[s->n++] = DELETED;
+		else
+			s->got[s->n++] = n != NULL ? (unsigned)strtoul(n + 5, NULL, 10) : RESYNC;
 	}
 	outq_clear_unsent(q);
 }
@@ -416,6 +420,51 @@ START_TEST(ends_of_age)
 }
 END_TEST
 
+static void
+on_removed(void *arg, int error, struct slice id, uint64_t retry_ms)
+{
+	*(int *)arg = error;
+}
+
+static bool
+is_outcome(void *arg)
+{
+	return *(int *)arg <= 0;
+}
+
+static int
+remove_message(struct side *s, const char *id)
+{
+	int outcome = 1;
+
+	ck_assert_int_eq(history_remove(s->history, SLICE("t"), &limits, slice_str(id), on_removed, &outcome), 0);
+	ck_assert(with_redis_turn_until(loop, is_outcome, &outcome, WAIT_MS));
+	return outcome;
+}
+
+/* The newest, and an older one, are deleted by us: all are told, and nobody has missed anything. */
+START_TEST(removed_by_us)
+{
+	joins(a, NULL);
+	joins(b, NULL);
+	for (int i = 0; i < 3; i++)
+		say(a, true);
+	ck_assert(with_redis_turn_until(loop, all_have_it, NULL, WAIT_MS));
+	with_redis_turn_until(loop, all_are_stored, NULL, WAIT_MS);
+	ck_assert_int_eq(remove_message(b, ids[3]), 0);
+	ck_assert_int_eq(remove_message(b, ids[3]), -ENOENT);
+	ck_assert_int_eq(remove_message(a, ids[1]), 0);
+	with_redis_turn_until(loop, never, NULL, 2 * CHECK_MS + 100);
+	history_resync(a->history);
+	history_resync(b->history);
+	say(a, true);
+	ck_assert(with_redis_turn_until(loop, all_have_it, NULL, WAIT_MS));
+	ck_assert(with_redis_turn_until(loop, all_are_stored, NULL, WAIT_MS));
+	got(a, "1 2 3 999 999 4");
+	got(b, "1 2 3 999 999 4");
+}
+END_TEST
+
 /* The newest is deleted by hand: what comes next is heard all the same, once. */
 START_TEST(the_newest_is_deleted)
 {
@@ -494,6 +543,7 @@ history_redis_suite(void)
 	tcase_add_test(t, by_hand);
 	tcase_add_loop_test(t, the_newest_lives_longer, 0, 2);
 	tcase_add_test(t, ends_of_age);
+	tcase_add_test(t, removed_by_us);
 	tcase_add_test(t, the_newest_is_deleted);
 	tcase_add_loop_test(t, flushed, 0, 2);
 	tcase_add_test(t, redis_dies_and_comes_back_empty);

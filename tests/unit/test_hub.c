@@ -193,6 +193,39 @@ START_TEST(a_format_that_cannot)
 }
 END_TEST
 
+/* Who is not meant is neither sent it nor asked; what is sent is counted. */
+START_TEST(for_some_formats_only)
+{
+	static const char *const secrets[] = { "secret", NULL };
+	struct hearer *a = joins(0, "a"), *old, *asked;
+	struct topic  *t = hub_topic(&hub, SLICE("a"));
+	struct message m = {
+		.kind = MESSAGE_BROADCAST, .topic_token = t->token, .event = SLICE("secret"), .payload = SLICE("{\"a\":1}"),
+		.only = 1u << CODEC_PHOENIX_V1,
+	};
+
+	hearers[1].sub.codec = &codec_phoenix_v1;
+	old = joins(1, "a");
+	hearers[2].sub.intercepts = secrets;
+	asked = joins(2, "a");
+	hearers[3].sub.codec = &codec_phoenix_v2_text;
+	joins(3, "a");
+	ck_assert_uint_eq(hub_deliver(&hub, t, &m, NULL), 1);
+	ck_assert_ptr_null(got(a));
+	ck_assert_ptr_nonnull(got(old));
+	ck_assert_ptr_null(got(asked));
+	ck_assert_ptr_null(got(&hearers[3]));
+	ck_assert_uint_eq(asked->asked, 0);
+	ck_assert(!hub_send(&hub, &a->out, a->sub.codec, &m));
+	message_done(&m);
+	m.only = 1u << CODEC_PHOENIX_V2;
+	ck_assert_uint_eq(hub_deliver(&hub, t, &m, NULL), 1);
+	ck_assert_uint_eq(asked->asked, 1);
+	ck_assert_ptr_null(got(&hearers[3]));
+	message_done(&m);
+}
+END_TEST
+
 /* Many come and go in no order: each that is there hears it once. */
 START_TEST(many_come_and_go)
 {
@@ -446,6 +479,7 @@ hub_suite(void)
 	tcase_add_test(t, one_frame_for_all_of_a_format);
 	tcase_add_test(t, not_the_sender);
 	tcase_add_test(t, a_format_that_cannot);
+	tcase_add_test(t, for_some_formats_only);
 	tcase_add_test(t, many_come_and_go);
 	tcase_add_loop_test(t, one_leaves_while_asked, 0, 3);
 	tcase_add_test(t, intercepts_change);

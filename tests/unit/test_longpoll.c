@@ -345,6 +345,8 @@ START_TEST(whoever_waits_is_told_of_the_end)
 
 	polls(&a);
 	ck_assert_uint_eq(longpolls_close_user(&set, SLICE("u2"), 1001, "test"), 0);
+	ck_assert(!longpolls_close_id(&set, SLICE("u1"), 1001, "test"));
+	ck_assert(!longpolls_close_id(&set, SLICE(""), 1001, "test"));
 	ck_assert_uint_eq(longpolls_close_user(&set, SLICE("u1"), 1001, "test"), 1);
 	ck_assert_uint_eq(a.status, LONGPOLL_ENDED);
 	has_ended();

@@ -13,6 +13,8 @@
 
 Suite *pubsub_suite(void);
 
+#define SAID(what, text, ...)	&(struct broadcast){ .event = what, .payload = text, ##__VA_ARGS__ }
+
 /* A broker that writes down what it is told, and whether local hearers had it by then. */
 static char told[512];
 static struct outq out;
@@ -31,10 +33,13 @@ tell(const char *fmt, ...)
 }
 
 static int
-fake_publish(struct broker *b, struct slice topic, struct slice event, struct slice payload, bool binary)
+fake_publish(struct broker *b, struct slice topic, const struct broadcast *said)
 {
-	tell("publish %.*s %.*s %.*s%s after %u;", SLICE_ARG(topic), SLICE_ARG(event), SLICE_ARG(payload), binary ? " binary" : "",
-	    out.n);
+	tell("publish %.*s %.*s %.*s%s after %u", SLICE_ARG(topic), SLICE_ARG(said->event), SLICE_ARG(said->payload),
+	    said->binary ? " binary" : "", out.n);
+	if (said->from.n > 0)
+		tell(" from %.*s at %lld%s", SLICE_ARG(said->from), (long long)said->at, said->value ? " value" : "");
+	tell(";");
 	return answer;
 }
 
@@ -160,8 +165,8 @@ START_TEST(local_hearers_come_first)
 
 	hub_subscribe(&ps.hub, &hearer, SLICE("a"));
 	told[0] = '\0';
-	ck_assert_int_eq(pubsub_broadcast(&ps, SLICE("a"), SLICE("x"), SLICE("{}"), false, NULL), 0);
-	ck_assert_int_eq(pubsub_broadcast(&ps, SLICE("a"), SLICE("x"), SLICE("\x05"), true, &hearer), 0);
+	ck_assert_int_eq(pubsub_broadcast(&ps, SLICE("a"), SAID(SLICE("x"), SLICE("{}")), NULL), 0);
+	ck_assert_int_eq(pubsub_broadcast(&ps, SLICE("a"), SAID(SLICE("x"), SLICE("\x05"), .binary = true), &hearer), 0);
 	ck_assert_str_eq(told, "publish a x {} after 1;publish a x \x05 binary after 1;");
 	ck_assert_uint_eq(stats->broadcasts_total, broadcasts + 2);
 }
@@ -171,7 +176,7 @@ START_TEST(others_may_hear_what_nobody_here_does)
 {
 	uint64_t broadcasts = stats->broadcasts_total;
 
-	ck_assert_int_eq(pubsub_broadcast(&ps, SLICE("b"), SLICE("x"), SLICE("{}"), false, NULL), 0);
+	ck_assert_int_eq(pubsub_broadcast(&ps, SLICE("b"), SAID(SLICE("x"), SLICE("{}")), NULL), 0);
 	ck_assert_str_eq(told, "publish b x {} after 0;");
 	ck_assert_uint_eq(stats->broadcasts_total, broadcasts + 1);
 }
@@ -181,9 +186,9 @@ START_TEST(a_broker_that_cannot)
 {
 	hub_subscribe(&ps.hub, &hearer, SLICE("a"));
 	answer = -ENOTCONN;
-	ck_assert_int_eq(pubsub_broadcast(&ps, SLICE("a"), SLICE("x"), SLICE("{}"), false, NULL), -ENOTCONN);
+	ck_assert_int_eq(pubsub_broadcast(&ps, SLICE("a"), SAID(SLICE("x"), SLICE("{}")), NULL), -ENOTCONN);
 	ck_assert_uint_eq(out.n, 1);
-	ck_assert_int_eq(pubsub_broadcast(&ps, SLICE("b"), SLICE("x"), SLICE("{}"), false, NULL), -ENOTCONN);
+	ck_assert_int_eq(pubsub_broadcast(&ps, SLICE("b"), SAID(SLICE("x"), SLICE("{}")), NULL), -ENOTCONN);
 }
 END_TEST
 
@@ -191,12 +196,37 @@ START_TEST(what_comes_from_others_stays_here)
 {
 	hub_subscribe(&ps.hub, &hearer, SLICE("a"));
 	told[0] = '\0';
-	ck_assert_uint_eq(pubsub_receive(&ps, SLICE("a"), SLICE("x"), SLICE("{\"n\":1}"), false, NULL), 1);
-	ck_assert_uint_eq(pubsub_receive(&ps, SLICE("b"), SLICE("x"), SLICE("{}"), false, NULL), 0);
-	ck_assert_uint_eq(pubsub_receive(&ps, SLICE("a"), SLICE("x"), SLICE("{}"), false, &hearer), 0);
+	ck_assert_uint_eq(pubsub_receive(&ps, SLICE("a"), SAID(SLICE("x"), SLICE("{\"n\":1}")), NULL), 1);
+	ck_assert_uint_eq(pubsub_receive(&ps, SLICE("b"), SAID(SLICE("x"), SLICE("{}")), NULL), 0);
+	ck_assert_uint_eq(pubsub_receive(&ps, SLICE("a"), SAID(SLICE("x"), SLICE("{}")), &hearer), 0);
 	ck_assert_uint_eq(out.n, 1);
 	ck_assert(heard(0, "[null,null,\"a\",\"x\",{\"n\":1}]"));
 	ck_assert_str_eq(told, "");
+}
+END_TEST
+
+#define SENDER	.from = SLICE("{\"userId\":\"u\"}"), .at = 1705314600123, .value = true
+#define AS_TOLD	"{\"type\":\"channel:message\",\"channel\":\"a\",\"event\":\"x\",\"data\":7," \
+	"\"from\":{\"userId\":\"u\"},\"timestamp\":\"2024-01-15T10:30:00.123Z\"}"
+
+/* Who says it, and when, is told here and to the broker; and so where it comes from another node. */
+START_TEST(senders_are_told)
+{
+	const struct envelope e = {
+		.node = SLICE("n"), .event = SLICE("x"), .payload = SLICE("{\"data\":7}"), .from = SLICE("{\"userId\":\"u\"}"),
+		.said = 1705314600123, .value = true,
+	};
+
+	hearer.codec = &codec_pusher;
+	hub_subscribe(&ps.hub, &hearer, SLICE("a"));
+	told[0] = '\0';
+	ck_assert_int_eq(pubsub_broadcast(&ps, SLICE("a"), SAID(SLICE("x"), SLICE("{\"data\":7}"), SENDER), NULL), 0);
+	ck_assert_str_eq(told, "publish a x {\"data\":7} after 1 from {\"userId\":\"u\"} at 1705314600123 value;");
+	pubsub_receive_live(&ps, SLICE("a"), &e);
+	pubsub_receive_stored(&ps, SLICE("a"), &e);
+	ck_assert_uint_eq(out.n, 3);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert(heard(i, AS_TOLD));
 }
 END_TEST
 
@@ -297,7 +327,7 @@ START_TEST(a_node_that_is_alone)
 	ck_assert_str_eq(ps.broker->ops->name, "local");
 	ck_assert_ptr_eq(ps.broker->pubsub, &ps);
 	ck_assert(ps.broker->ops->is_subscribed(ps.broker, SLICE("a")));
-	ck_assert_int_eq(pubsub_broadcast(&ps, SLICE("a"), SLICE("x"), SLICE("{}"), false, NULL), 0);
+	ck_assert_int_eq(pubsub_broadcast(&ps, SLICE("a"), SAID(SLICE("x"), SLICE("{}")), NULL), 0);
 	ck_assert_uint_eq(out.n, 1);
 	freed = true;
 	tear_down();
@@ -316,6 +346,7 @@ pubsub_suite(void)
 	tcase_add_test(t, others_may_hear_what_nobody_here_does);
 	tcase_add_test(t, a_broker_that_cannot);
 	tcase_add_test(t, what_comes_from_others_stays_here);
+	tcase_add_test(t, senders_are_told);
 	tcase_add_test(t, a_stream_without_keeper);
 	tcase_add_test(t, topics_come_and_go_meanwhile);
 	tcase_add_test(t, nobody_to_resync);

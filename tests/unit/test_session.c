@@ -427,11 +427,154 @@ START_TEST(the_rates_of_all_routes)
 }
 END_TEST
 
+/* Watchers: what they are told is in the journal, among what the class is. */
+
+static void
+watch_client(void *arg, const struct session *s, bool connected, const char *why)
+{
+	ck_assert_ptr_eq(arg, &bench);
+	ck_assert_uint_gt(strlen(s->id), 0);
+	note("%s %.*s%s%s;", connected ? "hello" : "goodbye", SLICE_ARG(session_user(s)), why != NULL ? ": " : "", why != NULL ? why : "");
+}
+
+static void
+watch_channel(void *arg, const struct session *s, struct slice topic, struct slice user, bool joined, const char *why)
+{
+	ck_assert_ptr_eq(arg, &bench);
+	note("%s %.*s %.*s%s%s;", joined ? "in" : "out of", SLICE_ARG(topic), SLICE_ARG(user), why != NULL ? ": " : "", why != NULL ? why : "");
+}
+
+static const struct session_watcher watcher = { .client = watch_client, .channel = watch_channel };
+
+static void
+begin_watched(void)
+{
+	bench_begin();
+	bench.watcher = &watcher;
+	bench.watcher_arg = &bench;
+}
+
+START_TEST(clients_are_watched)
+{
+	struct client *c = client_v2();
+
+	noted("hello u1;");
+	client_joins(c, "1", "room:a");
+	noted("join room:a;in room:a u1;joined;");
+	client_says(c, "[\"2\",\"2\",\"room:b\",\"phx_join\",{\"token\":\"u2/60\"}]");
+	client_forgets(c);
+	noted("join room:b;in room:b u2;joined;");
+	client_gone(c);
+	noted("leave closed;out of room:b u2: closed;leave closed;out of room:a u1: closed;goodbye u1: closed;");
+}
+END_TEST
+
+START_TEST(the_reason_is_told)
+{
+	struct client *c = client_new(&codec_phoenix_v2, "", 0);
+
+	client_joins(c, "1", "public:a");
+	noted("hello ;join public:a;in public:a ;joined;");
+	session_close(&c->session, 1000, "as %d said", 1);
+	noted("leave closed;out of public:a : closed;goodbye : as 1 said;");
+	session_close(&c->session, 1000, "again");
+	client_gone(c);
+	noted("");
+}
+END_TEST
+
+/* How it ends, and what is told of it. */
+static const struct {
+	const char *says, *notes;
+} watched_ends[] = {
+	{ "[\"1\",\"2\",\"room:a\",\"phx_leave\",{}]", "leave leave;out of room:a u1: leave;" },
+	{ "[\"1\",\"2\",\"room:a\",\"boom\",{}]", "leave crashed;out of room:a u1: crashed;" },
+	{ "[\"3\",\"3\",\"room:a\",\"phx_join\",{}]",
+	  "leave replaced;out of room:a u1: replaced;join room:a;in room:a u1;joined;" },
+};
+
+START_TEST(channels_are_watched)
+{
+	struct client *c = client_v2();
+
+	client_joins(c, "1", "room:a");
+	noted("hello u1;join room:a;in room:a u1;joined;");
+	client_says(c, watched_ends[_i].says);
+	noted(watched_ends[_i].notes);
+}
+END_TEST
+
+static int
+joined_stops(struct channel *ch)
+{
+	channel_stop(ch);
+	return 0;
+}
+
+/* Who never joined is not told of, and who joined for a moment is. */
+START_TEST(only_the_joined_are_watched)
+{
+	struct client *c = client_v2();
+
+	probe.join = probe_join_later;
+	client_says(c, "[\"1\",\"1\",\"room:a\",\"phx_join\",{}]");
+	noted("hello u1;");
+	channel_refuse(probe_channel, channel_empty());
+	noted("leave refused;");
+	client_says(c, "[\"1\",\"1\",\"room:a\",\"phx_join\",{}]");
+	probe.joined = joined_stops;
+	channel_accept(probe_channel, channel_empty());
+	noted("in room:a u1;leave stopped;out of room:a u1: stopped;");
+	/* What has no codec is nobody's connection. */
+	client_new(NULL, "u3", 0);
+	noted("");
+}
+END_TEST
+
+/* The first message, where that is the server's. */
+
+static const struct {
+	const char *user, *name, *claims;
+	const char *told;
+} greetings[] = {
+	{ "", "", "{}", "null" },
+	{ "u1", "u1", "{\"sub\":\"u1\"}", "{\"id\":\"u1\"}" },
+	{ "u1", "Ann \"A\"", "{\"username\":\"Ann \\\"A\\\"\"}", "{\"id\":\"u1\",\"name\":\"Ann \\\"A\\\"\"}" },
+	{ "u\"1", "u\"1", "{\"name\":7}", "{\"id\":\"u\\\"1\",\"name\":\"u\\\"1\"}" },
+};
+
+START_TEST(clients_are_greeted)
+{
+	struct client *c = client_new(&codec_pusher, "", 0);
+	autofree char *told = xasprintf("{\"type\":\"connected\",\"clientId\":\"%s\",\"user\":%s,\"timestamp\":\"*:*:*.*\"}",
+	    c->session.id, greetings[_i].told);
+
+	identity_unref(c->session.who);
+	c->session.who = identity_new(slice_str(greetings[_i].user), slice_str(greetings[_i].name),
+	    slice_str(greetings[_i].claims), INT64_MAX);
+	session_greet(&c->session);
+	client_hears_like(c, told);
+	client_hears_nothing(c);
+}
+END_TEST
+
+START_TEST(not_all_are_greeted)
+{
+	struct client *phoenix = client_v2(), *echo = client_new(NULL, "", 0);
+
+	session_greet(&phoenix->session);
+	client_hears_nothing(phoenix);
+	session_greet(&echo->session);
+	client_hears_nothing(echo);
+}
+END_TEST
+
 Suite *
 session_suite(void)
 {
 	Suite *s = suite_create("session");
-	TCase *t = tcase_create("tokens"), *r = tcase_create("rates");
+	TCase *t = tcase_create("tokens"), *r = tcase_create("rates"), *w = tcase_create("watchers"),
+	      *g = tcase_create("greetings");
 
 	tcase_add_checked_fixture(t, bench_begin, bench_end);
 	tcase_add_test(t, a_token_that_never_ends);
@@ -453,5 +596,17 @@ session_suite(void)
 	tcase_add_test(r, what_the_class_refuses_does_not_count);
 	tcase_add_test(r, the_rates_of_all_routes);
 	suite_add_tcase(s, r);
+
+	tcase_add_checked_fixture(w, begin_watched, bench_end);
+	tcase_add_test(w, clients_are_watched);
+	tcase_add_test(w, the_reason_is_told);
+	tcase_add_loop_test(w, channels_are_watched, 0, sizeof(watched_ends) / sizeof(watched_ends[0]));
+	tcase_add_test(w, only_the_joined_are_watched);
+	suite_add_tcase(s, w);
+
+	tcase_add_checked_fixture(g, bench_begin, bench_end);
+	tcase_add_loop_test(g, clients_are_greeted, 0, sizeof(greetings) / sizeof(greetings[0]));
+	tcase_add_test(g, not_all_are_greeted);
+	suite_add_tcase(s, g);
 	return s;
 }

@@ -571,6 +571,94 @@ START_TEST(checks)
 }
 END_TEST
 
+/* What says that a message is gone; it may keep two. */
+static struct outcome
+remove_from(const char *topic, const struct store_place *place, struct history_limits limits)
+{
+	struct store_append a = message(topic, numbered(9));
+
+	a.event = SLICE("gone");
+	a.limits = limits;
+	a.removes = place;
+	return append(&a);
+}
+
+/* From anywhere, also where nothing more fits in; the next message follows its announcement. */
+START_TEST(removed)
+{
+	const struct history_limits three = { .max = 3, .age_ms = HOUR };
+	struct store_place	    places[3];
+	struct outcome		    o;
+	struct page		    p;
+
+	for (unsigned i = 0; i < 3; i++) {
+		o = say("room:a", numbered(i));
+		places[i] = (struct store_place){ o.at, o.tail };
+	}
+	o = remove_from("room:a", &places[_i], three);
+	ck_assert_int_eq(o.error, 0);
+	await_fresh(4);
+	assert_same(fresh[3].at, o.at);
+	assert_same(fresh[3].prev, places[2].at);
+	assert_text(&fresh[3].event, SLICE("gone"));
+	p = fetch_all("room:a", three);
+	ck_assert_uint_eq(p.n, 3);
+	for (int i = 0; i < 2; i++)
+		assert_text(&p.entries[i].payload, slice_str(numbered((unsigned)(i < _i ? i : i + 1))));
+	assert_same(p.entries[2].at, o.at);
+	assert_same(p.tip, o.at);
+	page_done(&p);
+	ck_assert(!is_found("room:a", places[_i].at, places[_i].tail, many));
+	/* Not twice, and not the announcement. */
+	ck_assert_int_eq(remove_from("room:a", &places[_i], three).error, -ENOENT);
+	ck_assert_int_eq(remove_from("room:a", &(struct store_place){ o.at, o.tail }, three).error, -ENOENT);
+	say("room:a", numbered(4));
+	await_fresh(5);
+	assert_same(fresh[4].prev, o.at);
+}
+END_TEST
+
+START_TEST(not_removed)
+{
+	struct outcome	  o;
+	struct store_place place;
+	struct page	  p;
+
+	ck_assert_int_eq(remove_from("room:a", &(struct store_place){ { 1, 0 }, 1 }, many).error, -ENOENT);
+	say_ago(2 * HOUR, "room:a", numbered(0));
+	o = say("room:a", numbered(1));
+	place = (struct store_place){ o.at, o.tail ^ 1 };
+	ck_assert_int_eq(remove_from("room:a", &place, many).error, -ENOENT);
+	place = (struct store_place){ { o.at.ms, o.at.seq + 1 }, o.tail };
+	ck_assert_int_eq(remove_from("room:a", &place, many).error, -ENOENT);
+	place = (struct store_place){ { o.at.ms - 1, 0 }, o.tail };
+	ck_assert_int_eq(remove_from("room:a", &place, many).error, -ENOENT);
+	place = (struct store_place){ o.at, o.tail };
+	ck_assert_int_eq(remove_from("room:b", &place, many).error, -ENOENT);
+	p = fetch_all("room:a", many);
+	assert_numbers(&p, 0, 2);
+	place = (struct store_place){ p.entries[0].at, p.entries[0].tail };
+	page_done(&p);
+	/* Over age, though it is still there. */
+	ck_assert_int_eq(remove_from("room:a", &place, an_hour).error, -ENOENT);
+	ck_assert_int_eq(remove_from("room:a", &place, many).error, 0);
+}
+END_TEST
+
+/* The last one of all. */
+START_TEST(removed_alone)
+{
+	struct outcome	   o = say("room:a", numbered(0));
+	struct store_place place = { o.at, o.tail };
+	struct page	   p;
+
+	ck_assert_int_eq(remove_from("room:a", &place, (struct history_limits){ .max = 1 }).error, 0);
+	p = fetch_all("room:a", many);
+	assert_numbers(&p, 9, 1);
+	page_done(&p);
+}
+END_TEST
+
 /* Found, and the page behind it, in one answer. */
 START_TEST(checks_with_page)
 {
@@ -1479,6 +1567,9 @@ add_common(TCase *t)
 	tcase_add_test(t, pages_of_large_ones);
 	tcase_add_test(t, checks);
 	tcase_add_test(t, checks_with_page);
+	tcase_add_loop_test(t, removed, 0, 3);
+	tcase_add_test(t, not_removed);
+	tcase_add_test(t, removed_alone);
 	tcase_add_test(t, no_more_than_max);
 	tcase_add_test(t, over_age);
 	tcase_add_test(t, tips);

@@ -1064,9 +1064,21 @@ say_metas(char sign, const struct slice *meta, unsigned n)
 	}
 }
 
+/* Whoever tracks the new ones is known, if it is here; the newest of them is named apart. */
+static void
+check_owners(const struct presence_news *news)
+{
+	struct subscriber *by = NULL;
+
+	for (unsigned i = 0; i < news->n_new; i++)
+		by = news->owners[i] != NULL ? news->owners[i] : by;
+	ck_assert_ptr_eq(by, news->by);
+}
+
 static void
 on_news(struct subscriber *speaker, const struct presence_news *news)
 {
+	check_owners(news);
 	ck_assert(speaker->topic != NULL && !speaker->deaf);
 	ck_assert_uint_gt(news->n_new + news->n_gone, 0);
 	say("!%.*s", SLICE_ARG(news->key));
@@ -1081,14 +1093,17 @@ on_news(struct subscriber *speaker, const struct presence_news *news)
 }
 
 static struct viewer *
+enters_as(int i, enum presence_ways ways)
+{
+	viewer_enter_as(&viewers[i], tracker, &pubsub, "t", "\"1\"", ways);
+	tracker_set_news(tracker, on_news);
+	return &viewers[i];
+}
+
+static struct viewer *
 enters_quietly(int i)
 {
-	struct viewer *v = &viewers[i];
-
-	hub_subscribe(&pubsub.hub, &v->sub, SLICE("t"));
-	v->member = tracker_enter(tracker, &v->sub, SLICE("\"1\""), true);
-	tracker_set_news(tracker, on_news);
-	return v;
+	return enters_as(i, PRESENCE_NEWS);
 }
 
 /* After a window that is what was told to the owner; and nobody else. */
@@ -1343,6 +1358,266 @@ START_TEST(loud_and_quiet)
 }
 END_TEST
 
+/* Topics that are shown, and told, too. */
+
+START_TEST(shown_and_told)
+{
+	struct viewer *a = enters_as(0, PRESENCE_BOTH), *b;
+
+	tracks(a, "u", "{\"n\":1}");
+	window();
+	has_said("!u +1 @0;");
+	ck_assert_uint_eq(a->model.n, 1);
+	/* Who is new is spared the diff, and has it in the state; but not the news. */
+	b = enters_as(1, PRESENCE_BOTH);
+	tracks(b, "v", "{\"n\":2}");
+	tracker_update(a->member, SLICE("u"), SLICE("{\"n\":3}"));
+	window();
+	has_said("!v +2 @1;!u +3 -1 @0;");
+	ck_assert_uint_eq(a->model.diffs, 1);
+	ck_assert_uint_eq(a->model.n, 2);
+	ck_assert_uint_eq(b->model.diffs, 0);
+	ck_assert_uint_eq(b->model.n, 2);
+	/* Nothing is told twice, and nothing that has not changed. */
+	tracks(a, "w", "{\"n\":4}");
+	tracker_untrack(a->member, SLICE("w"));
+	window();
+	has_said("");
+	ck_assert_uint_eq(a->model.diffs, 1);
+	viewer_leave(b, &pubsub, 0);
+	window();
+	has_said("!v -2;");
+	ck_assert_uint_eq(a->model.diffs, 2);
+	ck_assert_uint_eq(a->model.n, 1);
+	viewer_leave(a, &pubsub, 0);
+	window();
+	has_said("");
+	ck_assert_ptr_null(tracker_topic(tracker, SLICE("t")));
+}
+END_TEST
+
+/* One more comes as the news are told: it has the state, and not the diff that is behind them. */
+static void
+another_enters(struct subscriber *speaker, const struct presence_news *news)
+{
+	if (viewers[2].member == NULL)
+		enters_as(2, PRESENCE_BOTH);
+}
+
+START_TEST(news_before_the_diff)
+{
+	struct viewer *a = enters_as(0, PRESENCE_BOTH), *b = enters_as(1, PRESENCE_BOTH);
+
+	window();
+	when_told = _i == 0 ? another_enters : speaker_leaves;
+	tracks(a, "u", "{\"n\":1}");
+	tracks(b, "v", "{\"n\":2}");
+	window();
+	has_said("!u +1 @0;!v +2 @1;");
+	when_told = NULL;
+	if (_i == 0) {
+		ck_assert_uint_eq(viewers[2].model.states, 1);
+		ck_assert_uint_eq(viewers[2].model.n, 2);
+		ck_assert_uint_eq(viewers[2].model.diffs, 0);
+		ck_assert_uint_eq(a->model.n, 2);
+		return;
+	}
+	ck_assert_ptr_null(a->member);
+	ck_assert_ptr_null(b->member);
+	ck_assert_uint_eq(a->out.n + b->out.n, 0);
+	window();
+	has_said("");
+	ck_assert_ptr_null(tracker_topic(tracker, SLICE("t")));
+}
+END_TEST
+
+/* A look before there is a member. What is known then is said as "knows N;", N keys. */
+
+static struct presence_peek *peek;
+
+static void
+on_known(void *arg)
+{
+	ck_assert_ptr_eq(arg, &peek);
+	say("knows %u;", tracker_count(tracker, SLICE("t")));
+}
+
+static void
+peeks(enum presence_ways ways)
+{
+	peek = tracker_peek(tracker, SLICE("t"), ways, on_known, &peek);
+	has_said("");
+}
+
+static const enum presence_ways all_ways[] = { PRESENCE_SHOWN, PRESENCE_NEWS, PRESENCE_BOTH };
+
+START_TEST(a_look_at_nothing)
+{
+	peeks(all_ways[_i]);
+	turn_after(loop, 0);
+	has_said("knows 0;");
+	turn_after(loop, 2000);
+	has_said("");
+	ck_assert_ptr_nonnull(tracker_topic(tracker, SLICE("t")));
+	peek = tracker_unpeek(peek);
+	window();
+	ck_assert_ptr_null(tracker_topic(tracker, SLICE("t")));
+	/* Gone before it was told, and without a turn between. */
+	peeks(all_ways[_i]);
+	peek = tracker_unpeek(peek);
+	window();
+	has_said("");
+	ck_assert_ptr_null(tracker_topic(tracker, SLICE("t")));
+	ck_assert_ptr_null(tracker_unpeek(NULL));
+}
+END_TEST
+
+/* What is not shown yet is told before; what follows, to who has looked, too. */
+START_TEST(a_look_and_what_follows)
+{
+	struct viewer *a = enters_as(0, all_ways[_i]);
+	const bool     told = (all_ways[_i] & PRESENCE_NEWS) != 0;
+
+	tracks(a, "u", "{\"n\":1}");
+	window();
+	has_said(told ? "!u +1 @0;" : "");
+	tracks(a, "v", "{\"n\":2}");
+	peeks(all_ways[_i]);
+	loop_end_turn(loop);
+	has_said(told ? "!v +2 @0;knows 2;" : "knows 2;");
+	tracks(a, "w", "{\"n\":3}");
+	enters_as(1, all_ways[_i]);
+	peek = tracker_unpeek(peek);
+	tracker_untrack(a->member, SLICE("v"));
+	window();
+	has_said(told ? "!w +3 @0;!v -2;" : "");
+	viewer_leave(a, &pubsub, 0);
+	window();
+	has_said(told ? "!u -1;!w -3;" : "");
+	ck_assert_uint_eq(tracker_count(tracker, SLICE("t")), 0);
+}
+END_TEST
+
+/* Those who are there, whether it was told or not; who went without a word is not. */
+START_TEST(how_many_are_here)
+{
+	struct viewer *a = enters(0), *b = enters(1);
+
+	tracks(a, "u", "{}");
+	tracks(b, "u", "{}");
+	tracks(b, "v", "{}");
+	ck_assert_uint_eq(tracker_count_here(tracker, SLICE("t")), 3);
+	ck_assert_uint_eq(tracker_count_here(tracker, SLICE("none")), 0);
+	tracker_untrack(b->member, SLICE("v"));
+	ck_assert_uint_eq(tracker_count_here(tracker, SLICE("t")), 2);
+	viewer_leave(a, &pubsub, GRACE);
+	ck_assert_uint_eq(tracker_count_here(tracker, SLICE("t")), 1);
+	window();
+	ck_assert_uint_eq(b->model.n, 2);
+	tracks(enters(2), "u", "{}");
+	ck_assert_uint_eq(tracker_count_here(tracker, SLICE("t")), 2);
+	tracker_update(b->member, SLICE("u"), SLICE("{\"n\":1}"));
+	ck_assert_uint_eq(tracker_count_here(tracker, SLICE("t")), 2);
+	viewer_leave(b, &pubsub, 0);
+	ck_assert_uint_eq(tracker_count_here(tracker, SLICE("t")), 1);
+	window();
+}
+END_TEST
+
+/* Who is told the news ends the peek that they are told for. */
+static void
+nobody_looks(struct subscriber *speaker, const struct presence_news *news)
+{
+	peek = tracker_unpeek(peek);
+}
+
+START_TEST(a_look_that_ends_as_others_are_told)
+{
+	struct viewer *a = enters_quietly(0);
+
+	when_told = nobody_looks;
+	tracks(a, "v", "{\"n\":2}");
+	peeks(PRESENCE_NEWS);
+	window();
+	has_said("!v +2 @0;");
+	ck_assert_ptr_null(peek);
+}
+END_TEST
+
+/* The others' presences are waited for; what is not seen by then is news, whenever it was read. */
+START_TEST(a_look_waits_for_the_others)
+{
+	struct slice	     names[] = { SLICE("n"), SLICE("o") };
+	struct presence_item in[] = { item("k", "x", false), item("l", "y", false) };
+
+	tracker_node(tracker, SLICE("n"), 10, true);
+	tracker_set_news(tracker, on_news);
+	peek = tracker_peek(tracker, SLICE("t"), all_ways[_i], on_known, &peek);
+	has_said("+t;");
+	turn_after(loop, LOAD / 2);
+	has_said("");
+	tracker_read(tracker, SLICE("t"), SLICE("n"), 10, 2, in, 2);
+	delta("o", 20, 0, 1, "o", NULL);
+	tracker_loaded(tracker, SLICE("t"), names, 2);
+	turn_after(loop, WINDOW + 2 * WHEEL_TICK_MS);
+	has_said("knows 2;");
+	enters_as(0, all_ways[_i]);
+	peek = tracker_unpeek(peek);
+	window();
+	has_said("");
+	/* Of its node we hear only now. */
+	tracker_node(tracker, SLICE("o"), 20, true);
+	window();
+	has_said(all_ways[_i] & PRESENCE_NEWS ? "!r +o;" : "");
+	ck_assert_uint_eq(tracker_count(tracker, SLICE("t")), 3);
+	if (all_ways[_i] & PRESENCE_SHOWN)
+		ck_assert_uint_eq(viewers[0].model.n, 3);
+	viewer_leave(&viewers[0], &pubsub, 0);
+	window();
+	has_said("-t;");
+}
+END_TEST
+
+/* Redis does not answer. */
+START_TEST(a_look_waits_only_so_long)
+{
+	peek = tracker_peek(tracker, SLICE("t"), all_ways[_i], on_known, &peek);
+	has_said("+t;");
+	turn_after(loop, LOAD - 20);
+	has_said("");
+	turn_after(loop, 20 + 2 * WHEEL_TICK_MS);
+	turn_after(loop, WINDOW);
+	has_said("knows 0;");
+	/* One who is there from before that is told at once. */
+	enters_as(0, all_ways[_i]);
+	peek = tracker_unpeek(peek);
+	peeks(all_ways[_i]);
+	turn_after(loop, 0);
+	has_said("knows 0;");
+	peek = tracker_unpeek(peek);
+}
+END_TEST
+
+/* Loaded, but not shown yet: there is nothing to be seen before the window ends. */
+START_TEST(a_look_in_between)
+{
+	struct slice	     names[] = { SLICE("n") };
+	struct presence_item in[] = { item("k", "x", false) };
+
+	tracker_node(tracker, SLICE("n"), 10, true);
+	enters_as(0, all_ways[_i]);
+	has_said("+t;");
+	tracker_read(tracker, SLICE("t"), SLICE("n"), 10, 2, in, 1);
+	tracker_loaded(tracker, SLICE("t"), names, 1);
+	peeks(all_ways[_i]);
+	loop_end_turn(loop);
+	has_said("");
+	window();
+	has_said("knows 1;");
+	peek = tracker_unpeek(peek);
+}
+END_TEST
+
 #define COUNT(table)	(sizeof(table) / sizeof((table)[0]))
 
 static TCase *
@@ -1369,6 +1644,12 @@ alone_case(void)
 	tcase_add_test(t, no_news_within_a_window);
 	tcase_add_loop_test(t, news_that_change_all, 0, 2);
 	tcase_add_loop_test(t, loud_and_quiet, 0, 3);
+	tcase_add_test(t, shown_and_told);
+	tcase_add_loop_test(t, news_before_the_diff, 0, 2);
+	tcase_add_loop_test(t, a_look_at_nothing, 0, 3);
+	tcase_add_loop_test(t, a_look_and_what_follows, 0, 3);
+	tcase_add_test(t, a_look_that_ends_as_others_are_told);
+	tcase_add_test(t, how_many_are_here);
 	return t;
 }
 
@@ -1397,6 +1678,9 @@ cluster_case(void)
 	tcase_add_loop_test(t, news_are_not_what_was_there, 0, 2);
 	tcase_add_test(t, news_of_other_nodes);
 	tcase_add_loop_test(t, no_news_of_a_return, 0, 2);
+	tcase_add_loop_test(t, a_look_waits_for_the_others, 0, 3);
+	tcase_add_loop_test(t, a_look_waits_only_so_long, 0, 3);
+	tcase_add_loop_test(t, a_look_in_between, 0, 3);
 	return t;
 }
 

@@ -1,0 +1,217 @@
+/*
+ * The channels of the Pusher-style protocol, for clients of both protocols: public ones, private ones, and those that show
+ * who is there. What is said reaches all others; roost-protocol(7) has it in full.
+ */
+#include "channels/pusher_class.h"
+
+#include <stdlib.h>
+
+#define MAX_TOPIC	164	/* bytes of a name */
+#define MAX_EVENT	128	/* bytes, and so characters */
+
+static const struct channel_option pusher_options[] = {
+	{ "leave_grace", "0", "time for a lost client to come back before it leaves" },
+	{ 0 }
+};
+
+static int
+pusher_configure(const struct channel_route *route, void **data, const char **why)
+{
+	struct pusher_route *r = calloc(1, sizeof(*r));
+
+	*data = r;
+	*why = "out of memory";
+	if (r == NULL)
+		return -1;
+	*why = "leave_grace: expected a time such as 10s";
+	if (channel_route_duration(route, "leave_grace", &r->leave_grace) == 0)
+		return 0;
+	free(r);
+	*data = NULL;
+	return -1;
+}
+
+/* Joining. */
+
+static enum pusher_topic
+topic_of(struct slice name)
+{
+	if (slice_starts(name, SLICE("public-")))
+		return PUSHER_PUBLIC;
+	if (slice_starts(name, SLICE("private-")))
+		return PUSHER_PRIVATE;
+	return slice_starts(name, SLICE("presence-")) ? PUSHER_PRESENCE : PUSHER_NONE;
+}
+
+static bool
+is_topic_char(char c)
+{
+	const char lower = ascii_lower(c);
+
+	return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || (c != '\0' && strchr("_-=@,.;:", c) != NULL);
+}
+
+/* As a client of that protocol could ask for it. */
+static bool
+is_topic_name(struct slice name)
+{
+	for (size_t i = 0; i < name.n; i++)
+		if (!is_topic_char(name.p[i]))
+			return false;
+	return name.n <= MAX_TOPIC;
+}
+
+bool
+pusher_read_info(struct channel *ch, const struct channel_message *m, bool required, struct slice *info)
+{
+	const struct channel_field fields[] = { { "userInfo", CHANNEL_OBJECT, required, 0, 0 } };
+	autobuf struct buf	   scratch = { 0 };
+	struct channel_value	   value;
+
+	if (!channel_read(ch, m, fields, 1, &value, &scratch))
+		return false;
+	*info = value.token;
+	if (info->n <= COMMON_MAX_META)
+		return true;
+	common_invalid(ch, SLICE("userInfo"));
+	return false;
+}
+
+static int
+pusher_join(struct channel *ch, const struct channel_message *params)
+{
+	struct pusher *p = channel_state(ch);
+	struct slice   info;
+
+	p->topic = topic_of(channel_topic(ch));
+	if (p->topic == PUSHER_NONE || !is_topic_name(channel_topic(ch))) {
+		common_invalid(ch, SLICE("channel"));
+		return CHANNEL_REFUSED;
+	}
+	/* Nobody's connection may hear public ones alone. */
+	if (p->topic != PUSHER_PUBLIC && channel_user(ch).n == 0)
+		return CHANNEL_REFUSED;
+	if (!pusher_read_info(ch, params, false, &info))
+		return CHANNEL_REFUSED;
+	if (p->topic == PUSHER_PRESENCE)
+		return pusher_introduce(ch, info) ? channel_await_presence(ch, pusher_accept) : CHANNEL_REFUSED;
+	pusher_answer_again(ch);
+	return CHANNEL_OK;
+}
+
+static int
+pusher_joined(struct channel *ch)
+{
+	const struct pusher *p = channel_state(ch);
+
+	return p->topic == PUSHER_PRESENCE ? pusher_appear(ch) : 0;
+}
+
+/* Messages. */
+
+/* Would it pass for a word of the server's? */
+static bool
+event_is_reserved(struct slice event)
+{
+	static const char *const starts[] = { "phx_", "presence_", "presence:", "channel:", "pusher_internal:" };
+
+	for (unsigned i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
+		if (slice_starts(event, slice_str(starts[i])))
+			return true;
+	return slice_is(event, "system") || slice_is(event, "token_expiring");
+}
+
+static bool
+event_is_fine(struct slice event)
+{
+	for (size_t i = 0; i < event.n; i++)
+		if ((unsigned char)event.p[i] < ' ' || event.p[i] == 0x7f)
+			return false;
+	return event.n <= MAX_EVENT && !event_is_reserved(event);
+}
+
+/* How many will hear it but the sender: all that are known to be there. */
+static unsigned
+pusher_others(struct channel *ch)
+{
+	const struct pusher *p = channel_state(ch);
+	unsigned	     n = p->topic == PUSHER_PRESENCE ? channel_count_present(ch) : channel_count_here(ch);
+
+	return n > 0 ? n - 1 : 0;
+}
+
+static int
+pusher_say(struct channel *ch, struct slice event, struct slice data)
+{
+	autobuf struct buf response = { 0 };
+	int		   r;
+
+	buf_addf(&response, "{\"delivered\":%u}", pusher_others(ch));
+	r = channel_broadcast_data_from(ch, event, data);
+	if (r == 0)
+		channel_reply_ok(ch, channel_json(buf_slice(&response)));
+	return r;
+}
+
+static int
+pusher_message(struct channel *ch, const struct channel_message *m)
+{
+	static const struct channel_field fields[] = {
+		{ "event", CHANNEL_TEXT, false, 1, MAX_EVENT },
+		{ "data", CHANNEL_ANY, false, 0, INT64_MAX },
+	};
+	autobuf struct buf   scratch = { 0 };
+	struct channel_value values[2];
+	struct slice	     event = SLICE("message");
+
+	if (!channel_read(ch, m, fields, 2, values, &scratch))
+		return 0;
+	if (values[0].given)
+		event = values[0].text;
+	if (event_is_fine(event))
+		return pusher_say(ch, event, values[1].given ? values[1].token : SLICE("null"));
+	common_invalid(ch, SLICE("event"));
+	return 0;
+}
+
+static int
+pusher_handle_in(struct channel *ch, const struct channel_message *m)
+{
+	if (slice_is(m->event, "phx_join"))
+		pusher_answer_again(ch);
+	else if (slice_is(m->event, "channel:message"))
+		return pusher_message(ch, m);
+	else if (slice_is(m->event, "channel:update"))
+		return pusher_update(ch, m);
+	else if (event_is_reserved(m->event))
+		channel_reply_reason(ch, "unknown_event");
+	else if (m->payload.binary)
+		common_invalid(ch, SLICE("payload"));
+	else
+		return pusher_say(ch, m->event, m->payload.bytes);
+	return 0;
+}
+
+static void
+pusher_leave(struct channel *ch, const char *why)
+{
+	struct pusher *p = channel_state(ch);
+
+	buf_done(&p->meta);
+}
+
+const struct channel_class pusher_class = {
+	.abi = ROOST_CHANNEL_ABI,
+	.name = "pusher",
+	.state_size = sizeof(struct pusher),
+	.options = pusher_options,
+	.configure = pusher_configure,
+	.unconfigure = free,
+	.join = pusher_join,
+	.joined = pusher_joined,
+	.handle_in = pusher_handle_in,
+	.handle_presence = pusher_tell_members,
+	.shows_presence = true,
+	.names_senders = true,
+	.leave = pusher_leave,
+};
