@@ -237,10 +237,11 @@ api_handle(struct api *api, struct http_conn *conn, const struct http_request *r
 
 void
 api_init(struct api *api, struct loop *loop, struct session_env *env, struct backplane *backplane, struct kicks *kicks,
-    const char *node, const char *listen)
+    struct headcounts *headcounts, const char *node, const char *listen)
 {
 	*api = (struct api){
-		.loop = loop, .env = env, .backplane = backplane, .kicks = kicks, .node = node, .listen = listen,
+		.loop = loop, .env = env, .backplane = backplane, .kicks = kicks, .headcounts = headcounts,
+		.node = node, .listen = listen,
 	};
 	list_init(&api->calls);
 }

@@ -9,6 +9,7 @@
 #include "net/rates.h"
 #include "server/api_key.h"
 #include "server/backplane.h"
+#include "server/headcount.h"
 #include "server/kick.h"
 #include "session/guard.h"
 
@@ -27,6 +28,7 @@ struct api {
 	struct session_env	*env;
 	struct backplane	*backplane;
 	struct kicks		*kicks;
+	struct headcounts	*headcounts;
 	const char		*node;		/* our id */
 	const char		*listen;	/* for the list of nodes, where we are alone */
 	struct api_options	 options;
@@ -37,7 +39,7 @@ struct api {
 
 /* Borrows all; the options are set before the first request. */
 void api_init(struct api *, struct loop *, struct session_env *, struct backplane *, struct kicks *,
-    const char *node, const char *listen);
+    struct headcounts *, const char *node, const char *listen);
 /* Behind the last connection, and behind everybody who may have been asked something. */
 void api_done(struct api *);
 /* Is it a path of the API? */

@@ -24,6 +24,7 @@ api_call_free(struct api_call *call)
 	buf_done(&call->data);
 	buf_done(&call->cursor);
 	buf_done(&call->type);
+	buf_done(&call->names);
 	free(call->posts);
 	free(call);
 }
@@ -180,4 +181,21 @@ api_add_channel(const struct api *api, struct buf *out, struct slice topic)
 	buf_add_str(out, "t:{");
 	buf_add_slice(out, topic);
 	buf_add_char(out, '}');
+}
+
+bool
+api_headcount(struct api_call *call, const struct slice *topics, unsigned n, headcount_fn *fn)
+{
+	api_call_ask(call);
+	if (headcount(call->api->headcounts, topics, n, fn, call) == 0)
+		return true;
+	api_call_unask(call);
+	return false;
+}
+
+void
+api_add_silent(struct buf *out, unsigned silent)
+{
+	if (silent > 0)
+		buf_addf(out, ",\"silent\":%u", silent);
 }

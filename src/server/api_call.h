@@ -26,7 +26,9 @@ struct api_call {
 	struct buf	  cursor;	/* of a list */
 	struct buf	  type;
 	unsigned	  limit;
-	unsigned	  nodes;	/* that hear the topic */
+	struct buf	  names;	/* of its page, each with a NUL behind it */
+	struct headcount  count;	/* of a topic */
+	unsigned	  silent;	/* nodes that are not in it */
 	unsigned	  types[API_TYPES];	/* topics of each */
 	bool		  more;		/* the list goes on */
 };
@@ -66,6 +68,11 @@ api_name(const struct api_call *call)
 }
 /* PREFIXt:{TOPIC} */
 void api_add_channel(const struct api *, struct buf *out, struct slice topic);
+
+/* Asks how many clients topics have; false if that cannot be done. Else, the call may be over. */
+bool api_headcount(struct api_call *, const struct slice *topics, unsigned n, headcount_fn *);
+/* ,"silent":n where nodes have not answered. */
+void api_add_silent(struct buf *, unsigned silent);
 
 /* What /channels tells apart: the index of a type's name, by the name of the topic. */
 extern const char *const api_types[API_TYPES];

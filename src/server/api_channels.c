@@ -53,22 +53,13 @@ api_type(struct slice name)
 	return 0;
 }
 
-/* Presences as known here, else this node's subscribers. */
-static unsigned
-count_members(const struct api *api, struct slice name)
-{
-	const struct topic *t = hub_topic(&api->env->pubsub.hub, name);
-	unsigned	    present = tracker_count(api->env->tracker, name);
-
-	return present > 0 ? present : t != NULL ? t->n : 0;
-}
-
 static void
-add_channel(struct buf *out, struct slice name, unsigned members, unsigned long long nodes)
+add_channel(struct buf *out, struct slice name, uint64_t members, unsigned nodes)
 {
 	buf_add_str(out, "{\"name\":");
 	json_quote(out, name);
-	buf_addf(out, ",\"type\":\"%s\",\"memberCount\":%u,\"nodes\":%llu", api_types[api_type(name)], members, nodes);
+	buf_addf(out, ",\"type\":\"%s\",\"memberCount\":%llu,\"nodes\":%u", api_types[api_type(name)],
+	    (unsigned long long)members, nodes);
 }
 
 /* The list. */
@@ -94,39 +85,63 @@ list_cut(struct api_call *call, struct names *names)
 		names->n = call->limit;
 }
 
+/* Those where somebody is, or may be. */
 static void
-list_answer(struct api_call *call, struct buf *b, struct slice last)
+list_counted(void *arg, const struct headcount *counts, unsigned silent)
 {
-	buf_add_str(b, "],\"next\":");
+	struct api_call	  *call = arg;
+	autobuf struct buf b = { 0 };
+	struct slice	   left = buf_slice(&call->names), name = SLICE("");
+	bool		   first = true;
+
+	if (!api_call_resume(call))
+		return;
+	buf_add_str(&b, "{\"channels\":[");
+	for (unsigned i = 0; left.n > 0; i++) {
+		name = slice_str(left.p);
+		left = slice_from(left, name.n + 1);
+		if (counts[i].clients == 0 && silent == 0)
+			continue;
+		buf_add_str(&b, first ? "" : ",");
+		add_channel(&b, name, counts[i].clients, counts[i].nodes);
+		buf_add_char(&b, '}');
+		first = false;
+	}
+	buf_add_str(&b, "],\"next\":");
 	if (call->more)
-		json_quote(b, last);
+		json_quote(&b, name);
 	else
-		buf_add_str(b, "null");
-	buf_add_char(b, '}');
-	api_answer(call, buf_slice(b));
+		buf_add_str(&b, "null");
+	api_add_silent(&b, silent);
+	buf_add_char(&b, '}');
+	api_answer(call, buf_slice(&b));
+}
+
+/* Takes the names. */
+static void
+list_count(struct api_call *call, struct names *names)
+{
+	list_cut(call, names);
+	for (size_t i = 0; i < names->n; i++) {
+		buf_add_slice(&call->names, names->items[i]);
+		buf_add_char(&call->names, '\0');
+	}
+	if (!api_headcount(call, names->items, (unsigned)names->n, list_counted))
+		api_unavailable(call, "Redis is away");
+	free(names->items);
 }
 
 static void
 list_here(struct api_call *call, struct slice prefix)
 {
-	struct hub	  *hub = &call->api->env->pubsub.hub;
-	autobuf struct buf b = { 0 };
-	struct names	   names = { 0 };
-	struct topic	  *t;
-	size_t		   at = 0;
+	struct names  names = { 0 };
+	struct topic *t;
+	size_t	      at = 0;
 
-	while ((t = map_next(&hub->topics, &at)) != NULL)
+	while ((t = map_next(&call->api->env->pubsub.hub.topics, &at)) != NULL)
 		if (slice_starts(t->name, prefix) && list_wants(call, t->name))
 			names_add(&names, t->name);
-	list_cut(call, &names);
-	buf_add_str(&b, "{\"channels\":[");
-	for (size_t i = 0; i < names.n; i++) {
-		buf_add_str(&b, i > 0 ? "," : "");
-		add_channel(&b, names.items[i], count_members(call->api, names.items[i]), 1);
-		buf_add_char(&b, '}');
-	}
-	list_answer(call, &b, names.n > 0 ? names.items[names.n - 1] : SLICE(""));
-	free(names.items);
+	list_count(call, &names);
 }
 
 static struct slice
@@ -152,29 +167,6 @@ is_array(const struct redisReply *r)
 	return r != NULL && r->type == REDIS_REPLY_ARRAY;
 }
 
-static void
-list_counted(void *arg, const struct redisReply *reply)
-{
-	struct api_call	  *call = arg;
-	autobuf struct buf b = { 0 };
-	struct slice	   name = SLICE("");
-
-	if (!api_call_resume(call))
-		return;
-	if (!is_array(reply)) {
-		api_unavailable(call, "Redis cannot be asked for the topics");
-		return;
-	}
-	buf_add_str(&b, "{\"channels\":[");
-	for (size_t i = 0; i + 1 < reply->elements; i += 2) {
-		name = api_topic(call->api, reply->element[i]);
-		buf_add_str(&b, i > 0 ? "," : "");
-		add_channel(&b, name, count_members(call->api, name), (unsigned long long)reply->element[i + 1]->integer);
-		buf_add_char(&b, '}');
-	}
-	list_answer(call, &b, name);
-}
-
 void
 api_ask_redis(struct api_call *call, redis_reply_fn *fn, const struct slice *argv, unsigned argc)
 {
@@ -185,32 +177,11 @@ api_ask_redis(struct api_call *call, redis_reply_fn *fn, const struct slice *arg
 	api_unavailable(call, "Redis is away");
 }
 
-/* How many nodes hear each of them. */
-static void
-list_count(struct api_call *call, const struct names *names)
-{
-	autofree struct slice *argv = xmalloc((names->n + 2) * sizeof(*argv));
-	autobuf struct buf     texts = { 0 };
-
-	argv[0] = SLICE("PUBSUB");
-	argv[1] = SLICE("NUMSUB");
-	for (size_t i = 0; i < names->n; i++) {
-		size_t from = texts.n;
-
-		api_add_channel(call->api, &texts, names->items[i]);
-		argv[i + 2] = slice(NULL, texts.n - from);
-	}
-	for (size_t i = 0, at = 0; i < names->n; at += argv[i + 2].n, i++)
-		argv[i + 2].p = texts.p + at;
-	api_ask_redis(call, list_counted, argv, (unsigned)names->n + 2);
-}
-
 static void
 list_told(void *arg, const struct redisReply *reply)
 {
-	struct api_call	  *call = arg;
-	autobuf struct buf b = { 0 };
-	struct names	   names = { 0 };
+	struct api_call *call = arg;
+	struct names	 names = { 0 };
 
 	if (!api_call_resume(call))
 		return;
@@ -224,14 +195,7 @@ list_told(void *arg, const struct redisReply *reply)
 		if (list_wants(call, name))
 			names_add(&names, name);
 	}
-	list_cut(call, &names);
-	if (names.n > 0)
-		list_count(call, &names);
-	else {
-		buf_add_str(&b, "{\"channels\":[");
-		list_answer(call, &b, SLICE(""));
-	}
-	free(names.items);
+	list_count(call, &names);
 }
 
 /* What PUBSUB CHANNELS would take for a pattern stands for itself. */
@@ -320,27 +284,25 @@ add_member(struct buf *out, struct slice key, struct slice meta)
 	buf_add_char(out, '}');
 }
 
-/* The presences as a flat list, one member for each meta. Returns how many keys there are. */
+/* The presences as a flat list, one member for each meta. Returns how many there are. */
 static unsigned
 add_members(struct buf *out, struct slice presences)
 {
 	struct slice   key, entry, metas, meta;
 	enum json_kind kind;
 	size_t	       at = 0;
-	unsigned       keys = 0;
-	bool	       first = true;
+	unsigned       n = 0;
 
 	buf_add_str(out, "\"members\":[");
-	for (; json_next_member(presences, &at, &key, &entry) == 1; keys++) {
+	while (json_next_member(presences, &at, &key, &entry) == 1) {
 		metas = json_member(entry, "metas");
 		for (json_take(&metas, '['); json_take_value(&metas, &meta, &kind) == 0; json_take(&metas, ',')) {
-			buf_add_str(out, first ? "" : ",");
+			buf_add_str(out, n++ > 0 ? "," : "");
 			add_member(out, key, meta);
-			first = false;
 		}
 	}
 	buf_add_char(out, ']');
-	return keys;
+	return n;
 }
 
 /* Tells `fn` the topic's presences: at once where it is looked at, or where there is nobody else to ask. */
@@ -395,14 +357,14 @@ api_members(struct api_call *call, struct slice query, struct slice body)
 	ask_presences(call, members_told);
 }
 
-/* Since when this node has had clients there. */
+/* Since when there have been clients. */
 static void
-add_created(struct buf *out, const struct topic *t)
+add_created(struct buf *out, int64_t since)
 {
 	char time[CLOCK_ISO_LEN];
 
-	if (t != NULL)
-		buf_addf(out, ",\"createdAt\":\"%s\",", clock_iso(t->since, time));
+	if (since > 0)
+		buf_addf(out, ",\"createdAt\":\"%s\",", clock_iso(since, time));
 	else
 		buf_add_str(out, ",\"createdAt\":null,");
 }
@@ -412,35 +374,56 @@ channel_told(void *arg, int error, struct slice presences)
 {
 	struct api_call	  *call = arg;
 	autobuf struct buf b = { 0 }, members = { 0 };
-	unsigned	   keys;
+	unsigned	   n;
 
 	if (!presences_told(call, error))
 		return;
-	keys = add_members(&members, presences);
-	if (keys == 0 && call->nodes == 0) {
+	n = add_members(&members, presences);
+	if (n == 0 && call->count.clients == 0 && call->silent == 0) {
 		api_error(call, 404, "NOT_FOUND", "nobody is in this topic");
 		return;
 	}
-	add_channel(&b, api_name(call), keys > 0 ? keys : count_members(call->api, api_name(call)), call->nodes);
-	add_created(&b, hub_topic(&call->api->env->pubsub.hub, api_name(call)));
+	add_channel(&b, api_name(call), n > 0 ? n : call->count.clients, call->count.nodes);
+	add_created(&b, call->count.since);
 	buf_add_slice(&b, buf_slice(&members));
+	api_add_silent(&b, call->silent);
 	buf_add_char(&b, '}');
 	api_answer(call, buf_slice(&b));
 }
 
 static void
-channel_counted(void *arg, const struct redisReply *reply)
+channel_counted(void *arg, const struct headcount *counts, unsigned silent)
 {
 	struct api_call *call = arg;
 
 	if (!api_call_resume(call))
 		return;
-	if (!is_array(reply) || reply->elements != 2) {
-		api_unavailable(call, "Redis cannot be asked for the topic");
-		return;
-	}
-	call->nodes = (unsigned)reply->element[1]->integer;
+	call->count = counts[0];
+	call->silent = silent;
 	ask_presences(call, channel_told);
+}
+
+static void
+channel_count(struct api_call *call)
+{
+	if (!api_headcount(call, (struct slice[]){ api_name(call) }, 1, channel_counted))
+		api_unavailable(call, "Redis is away");
+}
+
+/* Where no node hears it, none has to be asked: one that is silent need not be waited for. */
+static void
+channel_heard(void *arg, const struct redisReply *reply)
+{
+	struct api_call *call = arg;
+
+	if (!api_call_resume(call))
+		return;
+	if (!is_array(reply) || reply->elements != 2)
+		api_unavailable(call, "Redis cannot be asked for the topic");
+	else if (reply->element[1]->integer > 0)
+		channel_count(call);
+	else
+		ask_presences(call, channel_told);
 }
 
 void
@@ -449,10 +432,9 @@ api_channel(struct api_call *call, struct slice query, struct slice body)
 	autobuf struct buf channel = { 0 };
 
 	if (call->api->backplane->cluster == NULL) {
-		call->nodes = hub_topic(&call->api->env->pubsub.hub, api_name(call)) != NULL;
-		ask_presences(call, channel_told);
+		channel_count(call);
 		return;
 	}
 	api_add_channel(call->api, &channel, api_name(call));
-	api_ask_redis(call, channel_counted, (struct slice[]){ SLICE("PUBSUB"), SLICE("NUMSUB"), buf_slice(&channel) }, 3);
+	api_ask_redis(call, channel_heard, (struct slice[]){ SLICE("PUBSUB"), SLICE("NUMSUB"), buf_slice(&channel) }, 3);
 }

@@ -166,16 +166,49 @@ answer_post(struct api_call *call)
 	api_answer(call, buf_slice(&b));
 }
 
-/* Answers, once all are told. */
 static void
-posts_settle(struct api_call *call)
+posts_answer(struct api_call *call)
 {
-	if (call->asked > 0)
-		return;
 	if (call->name.n > 0)
 		answer_post(call);
 	else
 		answer_broadcast(call);
+}
+
+static void
+posts_counted(void *arg, const struct headcount *counts, unsigned silent)
+{
+	struct api_call *call = arg;
+
+	if (!api_call_resume(call))
+		return;
+	/* Our own answer may be among those that are missing. */
+	for (unsigned i = 0; i < call->n_posts; i++)
+		if (counts[i].clients > call->posts[i].delivered)
+			call->posts[i].delivered = (unsigned)counts[i].clients;
+	posts_answer(call);
+}
+
+/* Asks who else has got them; false if there is nobody else. */
+static bool
+posts_count(struct api_call *call)
+{
+	const struct cluster *cluster = call->api->backplane->cluster;
+	struct slice	      topics[POSTS_MAX];
+
+	if (cluster == NULL || cluster_count(cluster) == 1)
+		return false;
+	for (unsigned i = 0; i < call->n_posts; i++)
+		topics[i] = call->posts[i].topic;
+	return api_headcount(call, topics, call->n_posts, posts_counted);
+}
+
+/* Answers, once all are told. What is said already was said, whether or not it can be counted. */
+static void
+posts_settle(struct api_call *call)
+{
+	if (call->asked == 0 && !posts_count(call))
+		posts_answer(call);
 }
 
 /* Redis has given it to the other nodes: only now is it sure that nobody is told twice by who tries again. */

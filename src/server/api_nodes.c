@@ -74,8 +74,7 @@ kick_told(void *arg, unsigned disconnected, unsigned silent)
 		return;
 	}
 	buf_addf(&b, "{\"disconnected\":%u", disconnected);
-	if (silent > 0)
-		buf_addf(&b, ",\"silent\":%u", silent);
+	api_add_silent(&b, silent);
 	buf_add_char(&b, '}');
 	api_answer(call, buf_slice(&b));
 }

@@ -16,7 +16,7 @@
 struct backplane_user {
 	/* Redis does not want us, or our id is taken: the process ends with that code (69). */
 	void (*on_hopeless)(void *arg, int code, const char *why);
-	/* A message on the cluster's channel that is for the server: see server/kick.h. */
+	/* A message on the cluster's channel that is for the server: see server/inquiry.h. */
 	void (*on_message)(void *arg, struct slice node, struct slice type, struct slice message);
 };
 

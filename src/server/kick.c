@@ -3,13 +3,11 @@
  */
 #include "server/kick.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
-#include "base/id.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/units.h"
+#include "cluster/cluster_message.h"
 #include "net/ws.h"
 #include "wire/json.h"
 
@@ -17,52 +15,18 @@
 
 static const char *const whom_names[] = { [KICK_USER] = "user", [KICK_CONNECTION] = "connection" };
 
+/* One that is asked for. */
 struct kick {
-	struct list	 in_kicks;
-	struct timer	 deadline;
-	char		 id[ID_LEN + 1];
 	enum kick_whom	 whom;
 	unsigned	 disconnected;
-	unsigned	 silent;	/* nodes that have not answered */
 	kick_fn		*fn;
 	void		*arg;
 };
 
-static void
-kick_free(struct kick *k)
-{
-	list_remove(&k->in_kicks);
-	timer_stop(&k->deadline);
-	free(k);
-}
-
-static void
-kick_tell(struct kick *k)
-{
-	struct kick told = *k;
-
-	kick_free(k);
-	told.fn(told.arg, told.disconnected, told.silent);
-}
-
-static void
-kick_expire(struct timer *t, uint64_t now)
-{
-	kick_tell(container_of(t, struct kick, deadline));
-}
-
 void
-kicks_init(struct kicks *ks, struct loop *loop, struct websockets *websockets, struct longpolls *longpolls)
+kicks_init(struct kicks *ks, struct inquiries *inquiries, struct websockets *websockets, struct longpolls *longpolls)
 {
-	*ks = (struct kicks){ .loop = loop, .websockets = websockets, .longpolls = longpolls };
-	list_init(&ks->asked);
-}
-
-void
-kicks_done(struct kicks *ks)
-{
-	list_each(link, &ks->asked)
-		kick_free(list_entry(link, struct kick, in_kicks));
+	*ks = (struct kicks){ .inquiries = inquiries, .websockets = websockets, .longpolls = longpolls };
 }
 
 static unsigned
@@ -77,102 +41,66 @@ kick_here(struct kicks *ks, enum kick_whom whom, struct slice name)
 	    longpolls_close_user(ks->longpolls, name, WS_AWAY, why);
 }
 
-static int
-kick_say(struct kicks *ks, enum kick_whom whom, struct slice name, const char *id)
+static bool
+kick_answered(void *arg, struct slice message)
 {
-	autobuf struct buf members = { 0 };
+	struct kick *k = arg;
+	uint64_t     n;
 
-	buf_addf(&members, ",\"%s\":", whom_names[whom]);
-	json_quote(&members, name);
-	buf_addf(&members, ",\"id\":\"%s\"", id);
-	return cluster_say(ks->cluster, "kick", buf_slice(&members));
+	if (cluster_number(json_member(message, "n"), &n) < 0 || n > UINT32_MAX - k->disconnected)
+		return false;
+	k->disconnected += (unsigned)n;
+	return k->whom == KICK_CONNECTION && n > 0;
 }
+
+static void
+kick_end(void *arg, unsigned silent)
+{
+	struct kick *k = arg;
+
+	k->fn(k->arg, k->disconnected, silent);
+	free(k);
+}
+
+static const struct inquiry_user kick_inquiry = {
+	.question = "kick", .wait_ms = KICK_MS, .on_answer = kick_answered, .on_end = kick_end, .on_drop = free,
+};
 
 int
 kick(struct kicks *ks, enum kick_whom whom, struct slice name, kick_fn *fn, void *arg)
 {
-	struct kick *k;
-	char	     id[ID_LEN + 1];
-	int	     r;
+	autobuf struct buf members = { 0 };
+	struct kick	  *k;
+	int		   r;
 
-	if (ks->cluster == NULL) {
+	if (ks->inquiries->cluster == NULL) {
 		fn(arg, kick_here(ks, whom, name), 0);
 		return 0;
 	}
-	r = kick_say(ks, whom, name, id_new(id));
-	if (r < 0)
-		return r;
+	buf_addf(&members, ",\"%s\":", whom_names[whom]);
+	json_quote(&members, name);
 	k = xmalloc(sizeof(*k));
-	*k = (struct kick){
-		.deadline.fire = kick_expire, .whom = whom, .silent = cluster_count(ks->cluster), .fn = fn, .arg = arg,
-	};
-	memcpy(k->id, id, sizeof(id));
-	list_append(&ks->asked, &k->in_kicks);
-	loop_timer(ks->loop, &k->deadline, ks->loop->now + KICK_MS);
-	return 0;
-}
-
-static void
-kicks_on_kick(struct kicks *ks, struct slice node, struct slice message)
-{
-	char		   name_text[MAX_NAME], id_text[ID_LEN];
-	enum kick_whom	   whom = json_member(message, "user").p != NULL ? KICK_USER : KICK_CONNECTION;
-	struct slice	   name, id;
-	autobuf struct buf members = { 0 };
-	unsigned	   n;
-
-	if (json_member_text(message, whom_names[whom], name_text, sizeof(name_text), &name) < 0)
-		return;
-	json_member_text(message, "id", id_text, sizeof(id_text), &id);
-	n = kick_here(ks, whom, name);
-	if (n > 0)
-		log_info("disconnected %u of %s \"%.*s\" for node %.*s", n, whom_names[whom], SLICE_ARG(name), SLICE_ARG(node));
-	buf_add_str(&members, ",\"re\":");
-	json_quote(&members, id);
-	buf_addf(&members, ",\"n\":%u", n);
-	cluster_say(ks->cluster, "kicked", buf_slice(&members));
-}
-
-static struct kick *
-kick_find(struct kicks *ks, struct slice id)
-{
-	list_each(link, &ks->asked) {
-		struct kick *k = list_entry(link, struct kick, in_kicks);
-
-		if (slice_is(id, k->id))
-			return k;
-	}
-	return NULL;
-}
-
-static void
-kicks_on_kicked(struct kicks *ks, struct slice message)
-{
-	char	      id_text[ID_LEN], number[24] = "";
-	struct slice  token = json_member(message, "n"), id;
-	struct kick  *k;
-	uint64_t      n;
-
-	json_member_text(message, "re", id_text, sizeof(id_text), &id);
-	k = kick_find(ks, id);
-	if (k == NULL || token.p == NULL || token.n >= sizeof(number))
-		return;
-	memcpy(number, token.p, token.n);
-	if (units_number(number, &n) < 0 || n > UINT32_MAX - k->disconnected)
-		return;
-	k->disconnected += (unsigned)n;
-	k->silent--;
-	if (k->whom == KICK_CONNECTION && n > 0)
-		k->silent = 0;
-	if (k->silent == 0)
-		kick_tell(k);
+	*k = (struct kick){ .whom = whom, .fn = fn, .arg = arg };
+	r = inquiry(ks->inquiries, &kick_inquiry, buf_slice(&members), k);
+	if (r < 0)
+		free(k);
+	return r;
 }
 
 void
-kicks_on_message(struct kicks *ks, struct slice node, struct slice type, struct slice message)
+kicks_on_message(struct kicks *ks, struct slice node, struct slice message)
 {
-	if (slice_is(type, "kick"))
-		kicks_on_kick(ks, node, message);
-	else if (slice_is(type, "kicked"))
-		kicks_on_kicked(ks, message);
+	char		   text[MAX_NAME];
+	enum kick_whom	   whom = json_member(message, "user").p != NULL ? KICK_USER : KICK_CONNECTION;
+	struct slice	   name;
+	autobuf struct buf members = { 0 };
+	unsigned	   n;
+
+	if (json_member_text(message, whom_names[whom], text, sizeof(text), &name) < 0)
+		return;
+	n = kick_here(ks, whom, name);
+	if (n > 0)
+		log_info("disconnected %u of %s \"%.*s\" for node %.*s", n, whom_names[whom], SLICE_ARG(name), SLICE_ARG(node));
+	buf_addf(&members, ",\"n\":%u", n);
+	inquiry_answer(ks->inquiries, "kicked", message, buf_slice(&members));
 }

@@ -47,7 +47,9 @@ struct node {
 	struct websockets	 websockets;
 	struct longpolls	 longpolls;
 	struct longpoll_relay	 relay;
+	struct inquiries	 inquiries;
 	struct kicks		 kicks;
+	struct headcounts	 headcounts;
 	struct api		 api;
 	struct endpoint		 endpoint;
 	struct deflate		*deflate;
@@ -103,7 +105,12 @@ node_on_message(void *arg, struct slice node, struct slice type, struct slice me
 {
 	struct node *n = arg;
 
-	kicks_on_message(&n->kicks, node, type, message);
+	if (slice_is(type, "kick"))
+		kicks_on_message(&n->kicks, node, message);
+	else if (slice_is(type, "count"))
+		headcounts_on_message(&n->headcounts, message);
+	else
+		inquiries_on_message(&n->inquiries, message);
 }
 
 static const struct backplane_user node_user = { .on_hopeless = node_on_hopeless, .on_message = node_on_message };
@@ -430,8 +437,10 @@ node_build(struct node *n, const struct config *c, const struct node_sockets *so
 	websockets_init(&n->websockets, &n->env, n->deflate);
 	longpolls_init(&n->longpolls, &n->env, slice_str(n->name));
 	longpoll_relay_init(&n->relay, n->loop, &n->longpolls);
-	kicks_init(&n->kicks, n->loop, &n->websockets, &n->longpolls);
-	api_init(&n->api, n->loop, &n->env, &n->backplane, &n->kicks, n->name, n->listen);
+	inquiries_init(&n->inquiries, n->loop);
+	kicks_init(&n->kicks, &n->inquiries, &n->websockets, &n->longpolls);
+	headcounts_init(&n->headcounts, &n->inquiries, &n->env.pubsub.hub);
+	api_init(&n->api, n->loop, &n->env, &n->backplane, &n->kicks, &n->headcounts, n->name, n->listen);
 	endpoint_init(&n->endpoint, n->loop, &n->websockets, &n->longpolls, &n->relay);
 	n->endpoint.api = &n->api;
 	n->endpoint.metrics = node_metrics;
@@ -451,7 +460,7 @@ node_build(struct node *n, const struct config *c, const struct node_sockets *so
 	}
 	n->env.authorizer = &authorizer_ops;
 	n->env.authorizer_arg = n->authorizer;
-	n->kicks.cluster = n->backplane.cluster;
+	n->inquiries.cluster = n->backplane.cluster;
 	if (n->backplane.redis != NULL)
 		longpoll_relay_join(&n->relay, n->backplane.redis, cluster_prefix(n->backplane.cluster));
 	n->env.verify = node_verify;
@@ -501,7 +510,7 @@ node_free(struct node *n)
 		longpoll_relay_done(&n->relay);
 		backplane_done(&n->backplane);
 		authorizer_free(n->authorizer);
-		kicks_done(&n->kicks);
+		inquiries_done(&n->inquiries);
 		api_done(&n->api);
 		deflate_free(n->deflate);
 		for (unsigned i = 0; i < 5; i++)

@@ -1,0 +1,132 @@
+/*
+ * Inquiries: ours that wait for answers.
+ */
+#include "server/inquiry.h"
+
+#include <stdlib.h>
+
+#include "base/id.h"
+#include "base/mem.h"
+#include "wire/json.h"
+
+struct inquiry {
+	struct list			 in_asked;
+	struct timer			 deadline;
+	char				 id[ID_LEN + 1];
+	unsigned			 silent;	/* nodes that have not answered */
+	const struct inquiry_user	*user;
+	void				*arg;
+};
+
+static void
+inquiry_free(struct inquiry *q)
+{
+	list_remove(&q->in_asked);
+	timer_stop(&q->deadline);
+	free(q);
+}
+
+static void
+inquiry_end(struct inquiry *q)
+{
+	const struct inquiry_user *user = q->user;
+	unsigned		   silent = q->silent;
+	void			  *arg = q->arg;
+
+	inquiry_free(q);
+	user->on_end(arg, silent);
+}
+
+static void
+inquiry_expire(struct timer *t, uint64_t now)
+{
+	inquiry_end(container_of(t, struct inquiry, deadline));
+}
+
+void
+inquiries_init(struct inquiries *all, struct loop *loop)
+{
+	*all = (struct inquiries){ .loop = loop };
+	list_init(&all->asked);
+}
+
+void
+inquiries_done(struct inquiries *all)
+{
+	list_each(link, &all->asked) {
+		struct inquiry *q = list_entry(link, struct inquiry, in_asked);
+
+		q->user->on_drop(q->arg);
+		inquiry_free(q);
+	}
+}
+
+int
+inquiry(struct inquiries *all, const struct inquiry_user *user, struct slice members, void *arg)
+{
+	autobuf struct buf with_id = { 0 };
+	struct inquiry	  *q;
+	char		   id[ID_LEN + 1];
+	int		   r;
+
+	buf_addf(&with_id, ",\"id\":\"%s\"", id_new(id));
+	buf_add_slice(&with_id, members);
+	r = cluster_say(all->cluster, user->question, buf_slice(&with_id));
+	if (r < 0)
+		return r;
+	q = xmalloc(sizeof(*q));
+	*q = (struct inquiry){
+		.deadline.fire = inquiry_expire, .silent = cluster_count(all->cluster), .user = user, .arg = arg,
+	};
+	memcpy(q->id, id, sizeof(id));
+	list_append(&all->asked, &q->in_asked);
+	loop_timer(all->loop, &q->deadline, all->loop->now + user->wait_ms);
+	return 0;
+}
+
+void
+inquiry_answer(struct inquiries *all, const char *type, struct slice question, struct slice members)
+{
+	autobuf struct buf with_id = { 0 };
+	char		   text[ID_LEN];
+	struct slice	   id;
+
+	if (json_member_text(question, "id", text, sizeof(text), &id) < 0)
+		return;
+	buf_add_str(&with_id, ",\"re\":");
+	json_quote(&with_id, id);
+	buf_add_slice(&with_id, members);
+	/* Who asked counts us as silent, where it cannot be said. */
+	cluster_say(all->cluster, type, buf_slice(&with_id));
+}
+
+static struct inquiry *
+inquiry_find(struct inquiries *all, struct slice id)
+{
+	list_each(link, &all->asked) {
+		struct inquiry *q = list_entry(link, struct inquiry, in_asked);
+
+		if (slice_is(id, q->id))
+			return q;
+	}
+	return NULL;
+}
+
+void
+inquiries_on_message(struct inquiries *all, struct slice message)
+{
+	char		text[ID_LEN];
+	struct slice	id;
+	struct inquiry *q;
+
+	if (list_empty(&all->asked) || json_member_text(message, "re", text, sizeof(text), &id) < 0)
+		return;
+	q = inquiry_find(all, id);
+	if (q == NULL)
+		return;
+	q->silent--;
+	if (q->user->on_answer(q->arg, message))
+		q->silent = 0;
+	if (q->silent == 0)
+		inquiry_end(q);
+}
