@@ -6,8 +6,7 @@
 #define SERVER_API_CALL_H
 
 #include "server/api.h"
-
-#define API_TYPES	4
+#include "server/topic_type.h"
 
 /* Exists until it is answered, or its client gone, and nobody is left who was asked something for it. */
 struct api_call {
@@ -29,7 +28,7 @@ struct api_call {
 	struct buf	  names;	/* of its page, each with a NUL behind it */
 	struct headcount  count;	/* of a topic */
 	unsigned	  silent;	/* nodes that are not in it */
-	unsigned	  types[API_TYPES];	/* topics of each */
+	unsigned	  types[TOPIC_TYPES];	/* topics of each */
 	bool		  more;		/* the list goes on */
 };
 
@@ -74,9 +73,6 @@ bool api_headcount(struct api_call *, const struct slice *topics, unsigned n, he
 /* ,"silent":n where nodes have not answered. */
 void api_add_silent(struct buf *, unsigned silent);
 
-/* What /channels tells apart: the index of a type's name, by the name of the topic. */
-extern const char *const api_types[API_TYPES];
-unsigned api_type(struct slice topic);
 /* Asks; the call is over if that cannot be done. */
 void api_ask_redis(struct api_call *, redis_reply_fn *, const struct slice *argv, unsigned argc);
 /* For the topics that somebody hears, which are told as PREFIXt:{TOPIC}; and the topic in one of these, or nothing. */

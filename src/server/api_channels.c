@@ -39,26 +39,12 @@ compare_names(const void *a, const void *b)
 	return slice_compare(*x, *y);
 }
 
-const char *const api_types[API_TYPES] = { "topic", "public", "private", "presence" };
-
-unsigned
-api_type(struct slice name)
-{
-	for (unsigned i = 1; i < API_TYPES; i++) {
-		const size_t n = strlen(api_types[i]);
-
-		if (slice_starts(name, slice(api_types[i], n)) && name.n > n && name.p[n] == '-')
-			return i;
-	}
-	return 0;
-}
-
 static void
 add_channel(struct buf *out, struct slice name, uint64_t members, unsigned nodes)
 {
 	buf_add_str(out, "{\"name\":");
 	json_quote(out, name);
-	buf_addf(out, ",\"type\":\"%s\",\"memberCount\":%llu,\"nodes\":%u", api_types[api_type(name)],
+	buf_addf(out, ",\"type\":\"%s\",\"memberCount\":%llu,\"nodes\":%u", topic_types[topic_type(name)],
 	    (unsigned long long)members, nodes);
 }
 
@@ -71,7 +57,7 @@ list_wants(const struct api_call *call, struct slice name)
 	struct slice cursor = buf_slice(&call->cursor);
 
 	return api_is_name(name) && utf8_valid(name) && compare_names(&name, &cursor) > 0 &&
-	    (call->type.n == 0 || slice_is(buf_slice(&call->type), api_types[api_type(name)]));
+	    (call->type.n == 0 || slice_is(buf_slice(&call->type), topic_types[topic_type(name)]));
 }
 
 /* Sorts them and cuts the page off. */
@@ -221,15 +207,6 @@ api_ask_topics(struct api_call *call, struct slice prefix, redis_reply_fn *fn)
 	api_ask_redis(call, fn, (struct slice[]){ SLICE("PUBSUB"), SLICE("CHANNELS"), buf_slice(&pattern) }, 3);
 }
 
-static bool
-is_type(struct slice type)
-{
-	for (unsigned i = 0; i < API_TYPES; i++)
-		if (slice_is(type, api_types[i]))
-			return true;
-	return type.n == 0;
-}
-
 void
 api_list(struct api_call *call, struct slice query, struct slice body)
 {
@@ -238,7 +215,7 @@ api_list(struct api_call *call, struct slice query, struct slice body)
 	if (!api_text(call, query, "prefix", &prefix) || !api_text(call, query, "cursor", &call->cursor) ||
 	    !api_text(call, query, "type", &call->type) || !api_limit(call, query, LIST_DEFAULT, LIST_MAX))
 		return;
-	if (!is_type(buf_slice(&call->type)))
+	if (call->type.n > 0 && !topic_is_type(buf_slice(&call->type)))
 		api_invalid(call, "type: expected public, private, presence or topic");
 	else if (call->api->backplane->cluster == NULL)
 		list_here(call, buf_slice(&prefix));

@@ -18,7 +18,7 @@ static void
 count_topic(struct api_call *call, struct slice name)
 {
 	if (api_is_name(name) && utf8_valid(name))
-		call->types[api_type(name)]++;
+		call->types[topic_type(name)]++;
 }
 
 static void
@@ -27,11 +27,11 @@ answer_stats(struct api_call *call, const struct totals *t)
 	autobuf struct buf b = { 0 };
 	unsigned	   topics = 0;
 
-	for (unsigned i = 0; i < API_TYPES; i++)
+	for (unsigned i = 0; i < TOPIC_TYPES; i++)
 		topics += call->types[i];
 	buf_addf(&b, "{\"channels\":%u,\"totalMembers\":%llu,\"byType\":{", topics, (unsigned long long)t->members);
-	for (unsigned i = 0; i < API_TYPES; i++)
-		buf_addf(&b, "%s\"%s\":%u", i > 0 ? "," : "", api_types[i], call->types[i]);
+	for (unsigned i = 0; i < TOPIC_TYPES; i++)
+		buf_addf(&b, "%s\"%s\":%u", i > 0 ? "," : "", topic_types[i], call->types[i]);
 	buf_addf(&b, "},\"clients\":%llu,\"nodes\":%u}", (unsigned long long)t->clients, t->nodes);
 	api_answer(call, buf_slice(&b));
 }

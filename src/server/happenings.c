@@ -14,6 +14,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/stats.h"
+#include "server/topic_type.h"
 
 #define MAX_FLYING	1000	/* sent, without an answer */
 #define RETRY_MS	1000
@@ -30,11 +31,14 @@
 	"	local at = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))\n" \
 	"	local client, topic = string.match(field, '^(%S+) (.*)$')\n" \
 	"	if topic then\n" \
+	"		local word = string.match(topic, '^(%l+)%-')\n" \
+	"		local types = { public = true, private = true, presence = true }\n" \
 	"		redis.call('XADD', KEYS[1], 'MAXLEN', '~', max, '*', 'event', 'channel.left', 'at', at,\n" \
-	"		    'node', node, 'client', client, 'user', user, 'channel', topic, 'cause', cause)\n" \
+	"		    'node', node, 'clientId', client, 'userId', user, 'channel', topic,\n" \
+	"		    'type', word and types[word] and word or 'topic', 'cause', cause)\n" \
 	"	else\n" \
 	"		redis.call('XADD', KEYS[1], 'MAXLEN', '~', max, '*', 'event', 'client.disconnected', 'at', at,\n" \
-	"		    'node', node, 'client', field, 'user', user, 'cause', cause)\n" \
+	"		    'node', node, 'clientId', field, 'userId', user, 'cause', cause)\n" \
 	"	end\n" \
 	"	redis.call('HDEL', KEYS[2], field)\n" \
 	"end\n" \
@@ -209,13 +213,15 @@ happening_entry(const struct happening *e, struct slice *words, unsigned *n, str
 	};
 	bool	     of_channel = is_of_channel(e->field);
 	size_t	     id = of_channel ? (size_t)((const char *)memchr(e->field.p, ' ', e->field.n) - e->field.p) : e->field.n;
+	struct slice topic = of_channel ? slice_from(e->field, id + 1) : SLICE("");
 	struct slice pairs[][2] = {
 		{ SLICE("event"), slice_str(names[e->step][of_channel]) },
 		{ SLICE("at"), number_text(&numbers[0], (uint64_t)e->at) },
 		{ SLICE("node"), slice_str(e->all->node) },
-		{ SLICE("client"), slice(e->field.p, id) },
-		{ SLICE("user"), e->user },
-		{ SLICE("channel"), of_channel ? slice_from(e->field, id + 1) : SLICE("") },
+		{ SLICE("clientId"), slice(e->field.p, id) },
+		{ SLICE("userId"), e->user },
+		{ SLICE("channel"), topic },
+		{ SLICE("type"), of_channel ? slice_str(topic_types[topic_type(topic)]) : SLICE("") },
 		{ SLICE("cause"), e->cause },
 		{ SLICE("again"), e->again ? SLICE("1") : SLICE("") },
 		{ SLICE("n"), e->step == LOST ? number_text(&numbers[1], e->lost) : SLICE("") },
@@ -269,7 +275,7 @@ happening_send(struct happening *e)
 	struct happenings	*h = e->all;
 	struct number		 seq, numbers[2];
 	struct slice		 keys[] = { slice_str(h->stream), slice_str(h->key) };
-	struct slice		 args[6 + 18];
+	struct slice		 args[6 + 20];
 	unsigned		 n = 6;
 	int			 r;
 

@@ -129,7 +129,7 @@ read_stream(struct buf *out)
 
 	ck_assert_ptr_nonnull(r);
 	for (size_t i = 0; i < r->elements; i++) {
-		static const char *const names[] = { "node", "event", "client", "channel", "cause", "again", "n" };
+		static const char *const names[] = { "node", "event", "clientId", "channel", "cause", "again", "n" };
 		const struct redisReply	*fields = r->element[i]->element[1];
 
 		for (unsigned k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
