@@ -26,9 +26,9 @@ extern char **environ;
 
 /* What a worker is made from. */
 struct start {
-	struct config_set   *config;
-	struct node_sockets *sockets;	/* one set per worker */
-	unsigned	     workers;
+	struct config_set *config;
+	struct sockets	  *sockets;	/* one set per worker */
+	unsigned	   workers;
 };
 
 static int
@@ -41,7 +41,7 @@ complain(int code, char *why)
 
 /* With --dev, where to look and with what: on standard output, for people and scripts. */
 static void
-announce(const struct config *c, const struct node_sockets *sockets)
+announce(const struct config *c, const struct sockets *sockets)
 {
 	int64_t		now = wall_ms() / 1000;
 	autofree char  *token = token_mint_hs256(SLICE(DEV_SECRET), "dev", now, now + DEV_TOKEN_SECONDS, NULL);
@@ -70,7 +70,7 @@ warn_about(const struct config *c)
 
 /* Keys and certificates are read, then privileges go, then we serve. */
 static int
-serve(struct config_set *config, struct node_sockets *sockets, int worker)
+serve(struct config_set *config, struct sockets *sockets, int worker)
 {
 	const struct config *c = config_get(config);
 	struct node	    *node;
@@ -79,7 +79,7 @@ serve(struct config_set *config, struct node_sockets *sockets, int worker)
 
 	node = node_new(config, sockets, worker, &code, &why);
 	if (node == NULL) {
-		node_close_sockets(sockets, !sockets->shared);
+		sockets_close(sockets, !sockets->shared);
 		return complain(code, why);
 	}
 	r = process_become(c->user);
@@ -104,7 +104,7 @@ serve_as_worker(unsigned index, void *arg)
 	stats = master_slot(index);
 	for (unsigned i = 0; i < start->workers; i++)
 		if (i != index)
-			node_close_sockets(&start->sockets[i], false);
+			sockets_close(&start->sockets[i], false);
 	start->config = NULL;
 	return serve(config, &start->sockets[index], (int)index);
 }
@@ -120,7 +120,7 @@ serve_under_master(struct config_set *config)
 
 	start.sockets = xcalloc(c->workers, sizeof(*start.sockets));
 	for (unsigned i = 0; i < c->workers && code == 0; i++)
-		code = node_bind(c, true, i > 0 ? &start.sockets[0] : NULL, &start.sockets[i], &why);
+		code = sockets_bind(c, true, i > 0 ? &start.sockets[0] : NULL, &start.sockets[i], &why);
 	if (code == 0) {
 		announce(c, &start.sockets[0]);
 		code = master_run(&(struct master_options){ .workers = c->workers, .worker = serve_as_worker, .arg = &start,
@@ -128,7 +128,7 @@ serve_under_master(struct config_set *config)
 	} else
 		complain(code, why);
 	for (unsigned i = 0; i < c->workers; i++)
-		node_close_sockets(&start.sockets[i], i == 0 && start.config != NULL);
+		sockets_close(&start.sockets[i], i == 0 && start.config != NULL);
 	free(start.sockets);
 	config_free(start.config);
 	return code;
@@ -137,15 +137,15 @@ serve_under_master(struct config_set *config)
 static int
 serve_alone(struct config_set *config)
 {
-	struct node_sockets sockets;
+	struct sockets sockets;
 	char		   *why = NULL;
-	int		    code = node_bind(config_get(config), false, NULL, &sockets, &why);
+	int		    code = sockets_bind(config_get(config), false, NULL, &sockets, &why);
 
 	if (code == 0) {
 		announce(config_get(config), &sockets);
 		return serve(config, &sockets, -1);
 	}
-	node_close_sockets(&sockets, true);
+	sockets_close(&sockets, true);
 	config_free(config);
 	return complain(code, why);
 }

@@ -5,7 +5,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,70 +113,6 @@ node_on_message(void *arg, struct slice node, struct slice type, struct slice me
 }
 
 static const struct backplane_user node_user = { .on_hopeless = node_on_hopeless, .on_message = node_on_message };
-
-/*
- * One more socket for an address that another worker has: the kernel shares callers out. Of a unix socket
- * there is one for all.
- */
-static int
-node_bind_like(const struct node_socket *like, struct node_socket *s)
-{
-	*s = *like;
-	if (like->addr.path[0] == '\0')
-		return s->fd = listener_bind(&like->addr, true, &s->addr);
-	s->fd = fcntl(like->fd, F_DUPFD_CLOEXEC, 0);
-	return s->fd < 0 ? -errno : s->fd;
-}
-
-static int
-node_bind_first(const char *text, bool reuse_port, bool admin, struct node_socket *s, const char **fault)
-{
-	struct addr_listen asked;
-
-	*fault = NULL;
-	s->admin = admin;
-	if (addr_listen_parse(&asked, text, fault) < 0)
-		return -EINVAL;
-	s->fd = listener_bind(&asked, reuse_port, &s->addr);
-	return s->fd;
-}
-
-int
-node_bind(const struct config *c, bool shared, const struct node_sockets *like, struct node_sockets *set, char **why)
-{
-	const struct config_list *lists[] = { &c->listen, &c->admin_listen };
-
-	*set = (struct node_sockets){ .shared = shared };
-	for (unsigned k = 0; k < 2; k++)
-		for (unsigned i = 0; i < lists[k]->n; i++) {
-			struct node_socket *s = &set->items[set->n];
-			const char	   *text = lists[k]->items[i], *fault = NULL;
-			int		    r;
-
-			if (strcmp(text, "none") == 0)
-				continue;
-			r = like != NULL ? node_bind_like(&like->items[set->n], s) :
-			    node_bind_first(text, shared && c->workers > 1, k == 1, s, &fault);
-			if (r < 0) {
-				*why = xasprintf("cannot listen on %s: %s", text, fault != NULL ? fault : strerror(-r));
-				return fault != NULL ? EX_CONFIG : r == -EACCES || r == -EPERM ? EX_NOPERM : EX_OSERR;
-			}
-			set->n++;
-		}
-	return 0;
-}
-
-void
-node_close_sockets(struct node_sockets *set, bool unlink_files)
-{
-	for (unsigned i = 0; i < set->n; i++) {
-		if (set->items[i].fd >= 0)
-			close(set->items[i].fd);
-		if (unlink_files && set->items[i].addr.path[0] != '\0')
-			unlink(set->items[i].addr.path);
-	}
-	set->n = 0;
-}
 
 /* As many clients as descriptors allow, unless the configuration says fewer; 0 with *why if it says more. */
 static uint64_t
@@ -371,7 +306,7 @@ node_host(char *out, size_t size)
  * one.
  */
 static void
-node_name(struct node *n, const struct node_sockets *sockets, int worker)
+node_name(struct node *n, const struct sockets *sockets, int worker)
 {
 	const struct config *c = config_get(n->config);
 	char		     host[48] = "", number[16] = "";
@@ -387,7 +322,7 @@ node_name(struct node *n, const struct node_sockets *sockets, int worker)
 }
 
 static void
-node_listen(struct node *n, struct node_sockets *sockets)
+node_listen(struct node *n, struct sockets *sockets)
 {
 	log_info("roostd %s, node %s, process %ld", PACKAGE_VERSION, n->name, (long)getpid());
 	n->endpoint.keep_files = sockets->shared;
@@ -411,21 +346,9 @@ node_add_classes(void)
 			class_add(classes[i], &why);
 }
 
-/* Where clients reach us, for the registry: the first public address. */
-static void
-node_address(const struct node_sockets *sockets, char *out)
-{
-	out[0] = '\0';
-	for (unsigned i = 0; sockets != NULL && i < sockets->n; i++)
-		if (!sockets->items[i].admin) {
-			addr_listen_text(&sockets->items[i].addr, out);
-			return;
-		}
-}
-
 /* The floors, from the ground up. */
 static bool
-node_build(struct node *n, const struct config *c, const struct node_sockets *sockets, int *code, char **why)
+node_build(struct node *n, const struct config *c, const struct sockets *sockets, int *code, char **why)
 {
 	n->loop = loop_new();
 	if (n->loop == NULL) {
@@ -433,7 +356,7 @@ node_build(struct node *n, const struct config *c, const struct node_sockets *so
 		return false;
 	}
 	n->deflate = deflate_new((int)c->compression_level);
-	node_address(sockets, n->listen);
+	sockets_public_address(sockets, n->listen);
 	websockets_init(&n->websockets, &n->env, n->deflate);
 	longpolls_init(&n->longpolls, &n->env, slice_str(n->name));
 	longpoll_relay_init(&n->relay, n->loop, &n->longpolls);
@@ -472,7 +395,7 @@ node_build(struct node *n, const struct config *c, const struct node_sockets *so
 }
 
 struct node *
-node_new(struct config_set *config, struct node_sockets *sockets, int worker, int *code, char **why)
+node_new(struct config_set *config, struct sockets *sockets, int worker, int *code, char **why)
 {
 	struct node *n = xcalloc(1, sizeof(*n));
 	uint64_t     connections;
