@@ -381,6 +381,12 @@ cluster_count(const struct cluster *c)
 	return 1 + c->members.n_up;
 }
 
+unsigned
+cluster_count_asked(const struct cluster *c)
+{
+	return c->looked && c->members.bus ? 1 + c->members.n_up + c->members.n_expected : 0;
+}
+
 int
 cluster_say(struct cluster *c, const char *type, struct slice members)
 {

@@ -104,6 +104,11 @@ bool cluster_is_up_since(const struct cluster *, struct slice node, uint64_t epo
 /* Those that are up, ourselves included. */
 unsigned cluster_count(const struct cluster *);
 /*
+ * Those that a question to all may be answered by: they, and who stands in the registry and was not heard yet. 0 = it is not
+ * known: we have not read the registry, or do not hear the others.
+ */
+unsigned cluster_count_asked(const struct cluster *);
+/*
  * {"v":1,"node":OURS,"type":TYPE,…members} to all nodes, ourselves included. `members` as write_beat adds them.
  * 0, -ENOTCONN or -ENOBUFS.
  */

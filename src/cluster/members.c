@@ -46,6 +46,8 @@ member_set_state(struct members *m, struct member *one, enum member_state to)
 {
 	m->n_up += to == MEMBER_UP;
 	m->n_up -= one->state == MEMBER_UP;
+	m->n_expected += to == MEMBER_EXPECTED;
+	m->n_expected -= one->state == MEMBER_EXPECTED;
 	one->state = to;
 }
 
@@ -79,6 +81,7 @@ members_add(struct members *m, struct slice node, uint64_t epoch, uint64_t now)
 		.state = MEMBER_EXPECTED, .epoch = epoch, .heard = now, .node = slice(one->text, node.n),
 	};
 	memcpy(one->text, node.p, node.n);
+	m->n_expected++;
 	map_put(&m->by_node, one);
 	return one;
 }

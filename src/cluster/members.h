@@ -35,6 +35,7 @@ struct member {
 struct members {
 	struct map	 by_node;
 	unsigned	 n_up;
+	unsigned	 n_expected;	/* not heard yet */
 	uint64_t	 timeout_ms;
 	bool		 bus;		/* we hear the others */
 	uint64_t	 since;		/* ms: the bus has been well since then; nobody's silence begins earlier */

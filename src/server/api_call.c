@@ -193,6 +193,15 @@ api_headcount(struct api_call *call, const struct slice *topics, unsigned n, hea
 	return false;
 }
 
+bool
+api_unanswered(struct api_call *call, unsigned silent)
+{
+	if (silent != INQUIRY_NOBODY)
+		return false;
+	api_unavailable(call, "no node has answered");
+	return true;
+}
+
 void
 api_add_silent(struct buf *out, unsigned silent)
 {

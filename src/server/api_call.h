@@ -70,6 +70,8 @@ void api_add_channel(const struct api *, struct buf *out, struct slice topic);
 
 /* Asks how many clients topics have; false if that cannot be done. Else, the call may be over. */
 bool api_headcount(struct api_call *, const struct slice *topics, unsigned n, headcount_fn *);
+/* True: no node has answered, and the call is over. */
+bool api_unanswered(struct api_call *, unsigned silent);
 /* ,"silent":n where nodes have not answered. */
 void api_add_silent(struct buf *, unsigned silent);
 

@@ -80,7 +80,7 @@ list_counted(void *arg, const struct headcount *counts, unsigned silent)
 	struct slice	   left = buf_slice(&call->names), name = SLICE("");
 	bool		   first = true;
 
-	if (!api_call_resume(call))
+	if (!api_call_resume(call) || api_unanswered(call, silent))
 		return;
 	buf_add_str(&b, "{\"channels\":[");
 	for (unsigned i = 0; left.n > 0; i++) {
@@ -157,7 +157,9 @@ void
 api_ask_redis(struct api_call *call, redis_reply_fn *fn, const struct slice *argv, unsigned argc)
 {
 	api_call_ask(call);
-	if (redis_command(call->api->backplane->redis, fn, call, argv, argc) == 0)
+	/* Before the others are known, what Redis has of them is not all of it. */
+	if (cluster_count_asked(call->api->backplane->cluster) > 0 &&
+	    redis_command(call->api->backplane->redis, fn, call, argv, argc) == 0)
 		return;
 	api_call_unask(call);
 	api_unavailable(call, "Redis is away");
@@ -373,7 +375,7 @@ channel_counted(void *arg, const struct headcount *counts, unsigned silent)
 {
 	struct api_call *call = arg;
 
-	if (!api_call_resume(call))
+	if (!api_call_resume(call) || api_unanswered(call, silent))
 		return;
 	call->count = counts[0];
 	call->silent = silent;

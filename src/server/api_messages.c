@@ -196,7 +196,7 @@ posts_count(struct api_call *call)
 	const struct cluster *cluster = call->api->backplane->cluster;
 	struct slice	      topics[POSTS_MAX];
 
-	if (cluster == NULL || cluster_count(cluster) == 1)
+	if (cluster == NULL || cluster_count_asked(cluster) == 1)
 		return false;
 	for (unsigned i = 0; i < call->n_posts; i++)
 		topics[i] = call->posts[i].topic;

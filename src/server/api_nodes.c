@@ -65,14 +65,9 @@ kick_told(void *arg, unsigned disconnected, unsigned silent)
 {
 	struct api_call	  *call = arg;
 	autobuf struct buf b = { 0 };
-	struct cluster	  *cluster = call->api->backplane->cluster;
 
-	if (!api_call_resume(call))
+	if (!api_call_resume(call) || api_unanswered(call, silent))
 		return;
-	if (cluster != NULL && silent >= cluster_count(cluster)) {
-		api_unavailable(call, "no node has answered");
-		return;
-	}
 	buf_addf(&b, "{\"disconnected\":%u", disconnected);
 	api_add_silent(&b, silent);
 	buf_add_char(&b, '}');

@@ -23,7 +23,7 @@ struct headcount {
 	int64_t		since;		/* ms since 1970: when the first of them came, on any of these nodes; 0 = nobody is there */
 };
 
-/* counts[i] is of the i-th topic; lent. So many nodes have not answered in time, and are not in it. */
+/* counts[i] is of the i-th topic; lent. So many nodes have not answered in time (or INQUIRY_NOBODY has), and are not in it. */
 typedef void headcount_fn(void *arg, const struct headcount *counts, unsigned silent);
 
 /* Borrows all. */

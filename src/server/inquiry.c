@@ -3,6 +3,7 @@
  */
 #include "server/inquiry.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/id.h"
@@ -13,7 +14,8 @@ struct inquiry {
 	struct list			 in_asked;
 	struct timer			 deadline;
 	char				 id[ID_LEN + 1];
-	unsigned			 silent;	/* nodes that have not answered */
+	unsigned			 asked;	/* nodes */
+	unsigned			 silent;	/* of these: have not answered */
 	const struct inquiry_user	*user;
 	void				*arg;
 };
@@ -30,7 +32,7 @@ static void
 inquiry_end(struct inquiry *q)
 {
 	const struct inquiry_user *user = q->user;
-	unsigned		   silent = q->silent;
+	unsigned		   silent = q->silent < q->asked ? q->silent : INQUIRY_NOBODY;
 	void			  *arg = q->arg;
 
 	inquiry_free(q);
@@ -64,11 +66,14 @@ inquiries_done(struct inquiries *all)
 int
 inquiry(struct inquiries *all, const struct inquiry_user *user, struct slice members, void *arg)
 {
+	const unsigned	   asked = cluster_count_asked(all->cluster);
 	autobuf struct buf with_id = { 0 };
 	struct inquiry	  *q;
 	char		   id[ID_LEN + 1];
 	int		   r;
 
+	if (asked == 0)
+		return -ENOTCONN;
 	buf_addf(&with_id, ",\"id\":\"%s\"", id_new(id));
 	buf_add_slice(&with_id, members);
 	r = cluster_say(all->cluster, user->question, buf_slice(&with_id));
@@ -76,7 +81,7 @@ inquiry(struct inquiries *all, const struct inquiry_user *user, struct slice mem
 		return r;
 	q = xmalloc(sizeof(*q));
 	*q = (struct inquiry){
-		.deadline.fire = inquiry_expire, .silent = cluster_count(all->cluster), .user = user, .arg = arg,
+		.deadline.fire = inquiry_expire, .asked = asked, .silent = asked, .user = user, .arg = arg,
 	};
 	memcpy(q->id, id, sizeof(id));
 	list_append(&all->asked, &q->in_asked);

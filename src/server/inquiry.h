@@ -7,7 +7,11 @@
 #ifndef SERVER_INQUIRY_H
 #define SERVER_INQUIRY_H
 
+#include <limits.h>
+
 #include "cluster/cluster.h"
+
+#define INQUIRY_NOBODY	UINT_MAX	/* that many are silent: no node at all has answered, not even this one */
 
 struct inquiries {
 	struct loop	*loop;
@@ -20,7 +24,7 @@ struct inquiry_user {
 	uint64_t	 wait_ms;	/* for the answers */
 	/* A node has answered, with that message. True: nobody else has to. */
 	bool (*on_answer)(void *arg, struct slice message);
-	/* Once: so many nodes have not answered. `arg` is given back. */
+	/* Once: so many nodes have not answered, or INQUIRY_NOBODY. `arg` is given back. */
 	void (*on_end)(void *arg, unsigned silent);
 	/* In the place of on_end, where the server ends before. */
 	void (*on_drop)(void *arg);
@@ -32,7 +36,8 @@ void inquiries_init(struct inquiries *, struct loop *);
 void inquiries_done(struct inquiries *);
 /*
  * Asks, of a cluster. `members` ("\"name\":value", each with a comma before it) go with the question; `arg` is the user's
- * from here on. Nothing is told before it returns: 0, or -ENOTCONN, -ENOBUFS, and nothing happens.
+ * from here on. Nothing is told before it returns: 0, or -ENOTCONN (also where the other nodes are not known yet), -ENOBUFS,
+ * and nothing happens.
  */
 int inquiry(struct inquiries *, const struct inquiry_user *, struct slice members, void *arg);
 /* Our answer of that type to a question, with members as above. A question without an id gets none. */

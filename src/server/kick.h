@@ -22,7 +22,7 @@ struct kicks {
 /* Who is meant: the member of the message by this name says it. */
 enum kick_whom { KICK_USER, KICK_CONNECTION };
 
-/* How many were disconnected, and how many nodes have not answered in time. */
+/* How many were disconnected, and how many nodes have not answered in time, or INQUIRY_NOBODY. */
 typedef void kick_fn(void *arg, unsigned disconnected, unsigned silent);
 
 /* Borrows all. */

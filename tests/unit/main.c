@@ -54,6 +54,7 @@
 	X(hub) \
 	X(id) \
 	X(identity) \
+	X(inquiry) \
 	X(join) \
 	X(json) \
 	X(list) \

@@ -286,14 +286,14 @@ run_step(struct members *m, const struct step *s, const char *where)
 }
 
 static unsigned
-count_up(const struct members *m)
+count(const struct members *m, enum member_state state)
 {
 	const struct member *one;
 	unsigned	     n = 0;
 	size_t		     at = 0;
 
 	while ((one = map_next(&m->by_node, &at)) != NULL)
-		n += one->state == MEMBER_UP;
+		n += one->state == state;
 	return n;
 }
 
@@ -307,7 +307,8 @@ START_TEST(a_timeline)
 	for (int i = 0; i < MAX_STEPS && t->steps[i].what != END; i++) {
 		snprintf(where, sizeof(where), "%s, step %d", t->name, i);
 		ck_assert_msg(run_step(&m, &t->steps[i], where) == t->steps[i].want, "%s", where);
-		ck_assert_uint_eq(m.n_up, count_up(&m));
+		ck_assert_uint_eq(m.n_up, count(&m, MEMBER_UP));
+		ck_assert_uint_eq(m.n_expected, count(&m, MEMBER_EXPECTED));
 	}
 	members_done(&m);
 }
