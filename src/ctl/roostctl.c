@@ -174,6 +174,16 @@ run_nodes(struct ctl *ctl)
 	return show_array(ctl, "/api/nodes", "nodes", columns, COUNT(columns));
 }
 
+/* Nodes that are not in an answer: not part of what is printed, but it is less without them. */
+static void
+warn_silent(const struct answer *a)
+{
+	const char *silent = answer_text(a->json, "silent");
+
+	if (silent != NULL)
+		fprintf(stderr, "roostctl: nodes that have not answered: %s\n", silent);
+}
+
 /* Adds the topics of one page that match; *cursor (the caller's to free) is the next one's, NULL behind the last. */
 static int
 add_topics(const struct ctl *ctl, const char *pattern, char **cursor, struct json_object *out)
@@ -200,6 +210,7 @@ add_topics(const struct ctl *ctl, const char *pattern, char **cursor, struct jso
 		if (name != NULL && fnmatch(pattern, name, 0) == 0)
 			json_object_array_add(out, json_object_get(topic));
 	}
+	warn_silent(&a);
 	next = answer_text(a.json, "next");
 	free(*cursor);
 	*cursor = next != NULL ? xstrdup(next) : NULL;
@@ -325,7 +336,6 @@ run_kick(struct ctl *ctl)
 {
 	autofree char *path = path_of("users", ctl->words[0], "/connections");
 	struct answer  a __attribute__((cleanup(answer_done)));
-	const char    *silent;
 	int	       r = call(ctl, "DELETE", path, NULL, &a);
 
 	if (r != 0)
@@ -334,9 +344,7 @@ run_kick(struct ctl *ctl)
 		print_json(&a);
 	else
 		printf("disconnected %s\n", answer_text(a.json, "disconnected"));
-	silent = answer_text(a.json, "silent");
-	if (silent != NULL)
-		fprintf(stderr, "roostctl: nodes that have not answered: %s\n", silent);
+	warn_silent(&a);
 	return 0;
 }
 

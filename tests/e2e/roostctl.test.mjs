@@ -243,7 +243,14 @@ test("three nodes, seen from one", { skip: noRedis }, async (t) => {
 
 	await client.join("room:far");
 	assert.deepEqual((await ask("nodes")).match(/^n\d/gm).sort(), ["n1", "n2", "n3"]);
-	assert.match(await ask("topics", "room:f*"), /^room:far +topic +0 +1$/m);
+	assert.match(await ask("topics", "room:f*"), /^room:far +topic +1 +1$/m);
+	c.pause("n2");
+	const url = `http://127.0.0.1:${c.node("n1").adminPort}`, silent = "roostctl: nodes that have not answered: 1\n";
+	const [topics, kick] = await Promise.all([ctl(["-a", url, "-K", key, "topics"]), ctl(["-a", url, "-K", key, "kick", "nobody"])]);
+	c.resume("n2");
+	assert.match(topics.out, /^room:far +topic +1 +1$/m);
+	assert.deepEqual([topics.code, topics.err, kick], [0, silent, { code: 0, out: "disconnected 0\n", err: silent }]);
+	await c.met();
 	assert.equal(await ask("kick", "far"), "disconnected 1\n");
 	await within(client.closed, "the client to be closed");
 	assert.equal(client.code, 1001);
