@@ -387,6 +387,22 @@ cluster_count_asked(const struct cluster *c)
 	return c->looked && c->members.bus ? 1 + c->members.n_up + c->members.n_expected : 0;
 }
 
+void
+cluster_add_asked(const struct cluster *c, struct buf *out)
+{
+	const struct member *m;
+	size_t		     at = 0;
+
+	buf_add_str(out, c->node);
+	buf_add_char(out, '\0');
+	while ((m = map_next(&c->members.by_node, &at)) != NULL) {
+		if (m->state != MEMBER_UP && m->state != MEMBER_EXPECTED)
+			continue;
+		buf_add_slice(out, m->node);
+		buf_add_char(out, '\0');
+	}
+}
+
 int
 cluster_say(struct cluster *c, const char *type, struct slice members)
 {

@@ -42,7 +42,10 @@ struct cluster_user {
 	void (*on_place)(void *arg, uint64_t epoch);
 	/* `node` is never our own. */
 	void (*on_change)(void *arg, struct slice node, uint64_t epoch, enum cluster_change);
-	/* That node under that epoch is dead, and we of all survivors are to clean what it left. */
+	/*
+	 * That node under that epoch is dead, and we are to clean what it left. As a rule one of all survivors is told;
+	 * where Redis was emptied, or an answer was lost, it may be several of them, or one twice.
+	 */
 	void (*on_clean)(void *arg, struct slice node, uint64_t epoch);
 	/*
 	 * For a heartbeat that is about to be sent: adds members ("\"name\":value", each with a comma before it).
@@ -108,6 +111,8 @@ unsigned cluster_count(const struct cluster *);
  * known: we have not read the registry, or do not hear the others.
  */
 unsigned cluster_count_asked(const struct cluster *);
+/* Their ids, each with a NUL behind it. */
+void cluster_add_asked(const struct cluster *, struct buf *out);
 /*
  * {"v":1,"node":OURS,"type":TYPE,…members} to all nodes, ourselves included. `members` as write_beat adds them.
  * 0, -ENOTCONN or -ENOBUFS.

@@ -14,7 +14,9 @@ struct inquiry {
 	struct list			 in_asked;
 	struct timer			 deadline;
 	char				 id[ID_LEN + 1];
-	unsigned			 asked;	/* nodes */
+	struct buf			 asked;		/* nodes, each with a NUL behind it */
+	struct buf			 heard;		/* those that have answered */
+	unsigned			 n_asked;
 	unsigned			 silent;	/* of these: have not answered */
 	const struct inquiry_user	*user;
 	void				*arg;
@@ -25,6 +27,8 @@ inquiry_free(struct inquiry *q)
 {
 	list_remove(&q->in_asked);
 	timer_stop(&q->deadline);
+	buf_done(&q->asked);
+	buf_done(&q->heard);
 	free(q);
 }
 
@@ -32,7 +36,7 @@ static void
 inquiry_end(struct inquiry *q)
 {
 	const struct inquiry_user *user = q->user;
-	unsigned		   silent = q->silent < q->asked ? q->silent : INQUIRY_NOBODY;
+	unsigned		   silent = q->silent < q->n_asked ? q->silent : INQUIRY_NOBODY;
 	void			  *arg = q->arg;
 
 	inquiry_free(q);
@@ -81,9 +85,10 @@ inquiry(struct inquiries *all, const struct inquiry_user *user, struct slice mem
 		return r;
 	q = xmalloc(sizeof(*q));
 	*q = (struct inquiry){
-		.deadline.fire = inquiry_expire, .asked = asked, .silent = asked, .user = user, .arg = arg,
+		.deadline.fire = inquiry_expire, .n_asked = asked, .silent = asked, .user = user, .arg = arg,
 	};
 	memcpy(q->id, id, sizeof(id));
+	cluster_add_asked(all->cluster, &q->asked);
 	list_append(&all->asked, &q->in_asked);
 	loop_timer(all->loop, &q->deadline, all->loop->now + user->wait_ms);
 	return 0;
@@ -117,8 +122,36 @@ inquiry_find(struct inquiries *all, struct slice id)
 	return NULL;
 }
 
+static bool
+names_have(const struct buf *names, struct slice name)
+{
+	struct slice left = buf_slice(names);
+
+	while (left.n > 0) {
+		struct slice one = slice_str(left.p);
+
+		if (slice_eq(one, name))
+			return true;
+		left = slice_from(left, one.n + 1);
+	}
+	return false;
+}
+
+/* False: it has answered before. */
+static bool
+inquiry_hear(struct inquiry *q, struct slice node)
+{
+	if (names_have(&q->heard, node))
+		return false;
+	buf_add_slice(&q->heard, node);
+	buf_add_char(&q->heard, '\0');
+	if (names_have(&q->asked, node))
+		q->silent--;
+	return true;
+}
+
 void
-inquiries_on_message(struct inquiries *all, struct slice message)
+inquiries_on_message(struct inquiries *all, struct slice node, struct slice message)
 {
 	char		text[ID_LEN];
 	struct slice	id;
@@ -127,9 +160,8 @@ inquiries_on_message(struct inquiries *all, struct slice message)
 	if (list_empty(&all->asked) || json_member_text(message, "re", text, sizeof(text), &id) < 0)
 		return;
 	q = inquiry_find(all, id);
-	if (q == NULL)
+	if (q == NULL || !inquiry_hear(q, node))
 		return;
-	q->silent--;
 	if (q->user->on_answer(q->arg, message))
 		q->silent = 0;
 	if (q->silent == 0)

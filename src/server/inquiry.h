@@ -42,7 +42,10 @@ void inquiries_done(struct inquiries *);
 int inquiry(struct inquiries *, const struct inquiry_user *, struct slice members, void *arg);
 /* Our answer of that type to a question, with members as above. A question without an id gets none. */
 void inquiry_answer(struct inquiries *, const char *type, struct slice question, struct slice members);
-/* A message on the cluster's channel; what is no answer to us is left. */
-void inquiries_on_message(struct inquiries *, struct slice message);
+/*
+ * A message of that node's on the cluster's channel; what is no answer to us is left. Who was not asked, as it came in the
+ * meantime, is heard, too, but not instead of who was.
+ */
+void inquiries_on_message(struct inquiries *, struct slice node, struct slice message);
 
 #endif

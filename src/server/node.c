@@ -109,7 +109,7 @@ node_on_message(void *arg, struct slice node, struct slice type, struct slice me
 	else if (slice_is(type, "count"))
 		headcounts_on_message(&n->headcounts, message);
 	else
-		inquiries_on_message(&n->inquiries, message);
+		inquiries_on_message(&n->inquiries, node, message);
 }
 
 static const struct backplane_user node_user = { .on_hopeless = node_on_hopeless, .on_message = node_on_message };

@@ -158,6 +158,12 @@ describe("three nodes", { skip: noRedis, concurrency: false }, () => {
 	const heard = (topic, nodes) => waitFor(async () =>
 		(await c.redis.command("PUBSUB", "NUMSUB", `roost:t:{${topic}}`))[1] === nodes, `${nodes} nodes to hear ${topic}`);
 
+	/* Both of a node's connections to Redis are back. */
+	async function answering(topic) {
+		for (const id of IDS)
+			await waitFor(async () => (await ask(port(id), "GET", channel(topic))).status === 200, `${id} to answer again`);
+	}
+
 	/* A stock Phoenix client, and one of the Pusher-style protocol. */
 	async function phoenix(id, topic, user = `px-${id}`) {
 		const client = await Member.join(c.node(id), topic, { user });
@@ -568,6 +574,30 @@ describe("three nodes", { skip: noRedis, concurrency: false }, () => {
 		assert.deepEqual(await call("n1", "DELETE", "/api/users/nobody/connections"), { disconnected: 0 });
 	});
 
+	test("who asks does not wait, or whom it asked ends first", async () => {
+		const topic = fresh("public-gone"), calls = [["GET", channel(topic)], ["GET", "/api/channels"], ["DELETE", "/api/users/nobody/connections"],
+			["POST", channel(topic, "/messages"), { body: { event: "note" } }]];
+
+		await everywhere(topic);
+		await c.add("n4");
+		await c.met(4);
+		c.pause("n3");
+		const impatient = calls.map(([method, target, rest]) => assert.rejects(ask(port("n1"), method, target, { ...rest, args: ["--max-time", "0.1"] }),
+			/timed out/));
+		const { http_requests_total: before } = await c.node("n4").metrics();
+		let looks = 0;
+		/* On a slow machine they may have been answered before it ends. */
+		const lost = calls.map(([method, target, rest]) => ask(port("n4"), method, target, rest)
+			.then(({ status }) => assert.equal(status, 200), (e) => assert.match(e.message, /Empty reply|reset by peer/)));
+		await waitFor(async () => (await c.node("n4").metrics()).http_requests_total >= before + ++looks + calls.length, "n4 to be asked");
+		await c.node("n4").stop();
+		await Promise.all([...impatient, ...lost]);
+		c.resume("n3");
+		await c.met(3);
+		for (const got of await each("GET", channel(topic)))
+			assert.deepEqual([got.memberCount, got.nodes, got.silent], [6, 3, undefined]);
+	});
+
 	test("Redis is away: 503, and when to come again", async () => {
 		const topic = fresh("public-away"), all = await everywhere(topic);
 		const away = async (id, ...args) => {
@@ -592,6 +622,7 @@ describe("three nodes", { skip: noRedis, concurrency: false }, () => {
 		await c.redis.start();
 		await c.met();
 		await heard(topic, 3);
+		await answering(topic);
 		for (const got of await each("GET", channel(topic)))
 			assert.deepEqual([got.memberCount, got.nodes, got.silent], [6, 3, undefined]);
 		assert.deepEqual(await call("n2", "POST", channel(topic, "/messages"), { body: { event: "back", data: {} } }), { delivered: 6 });
@@ -616,6 +647,7 @@ describe("three nodes", { skip: noRedis, concurrency: false }, () => {
 		await c.redis.command("CONFIG", "SET", "maxclients", "1000");
 		await c.met();
 		await heard(topic, 3);
+		await answering(topic);
 		for (const got of await each("GET", channel(topic)))
 			assert.deepEqual([got.memberCount, got.nodes, got.silent], [6, 3, undefined]);
 	});

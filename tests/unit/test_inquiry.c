@@ -129,7 +129,7 @@ on_message(void *arg, struct slice node, struct slice type, struct slice message
 	if (is_kick || is_count)
 		return;
 	p->answers++;
-	inquiries_on_message(&p->inquiries, message);
+	inquiries_on_message(&p->inquiries, node, message);
 }
 
 static void
@@ -479,18 +479,24 @@ asked_id(struct peer *p, char id[64])
 
 /* "$" in `members` stands for the id, "^" for all but its last character. */
 static void
-answer(struct peer *p, const char *members, const char *id)
+answer_as(const char *node, struct peer *p, const char *members, const char *id)
 {
 	autobuf struct buf message = { 0 };
 
-	buf_add_str(&message, "{\"v\":1,\"type\":\"counted\",\"node\":\"x\",");
+	buf_addf(&message, "{\"v\":1,\"type\":\"counted\",\"node\":\"%s\",", node);
 	for (const char *at = members; *at != '\0'; at++)
 		if (*at == '$' || *at == '^')
 			buf_addf(&message, "%.*s", (int)strlen(id) - (*at == '^'), id);
 		else
 			buf_add_char(&message, *at);
 	buf_add_char(&message, '}');
-	inquiries_on_message(&p->inquiries, buf_slice(&message));
+	inquiries_on_message(&p->inquiries, slice_str(node), buf_slice(&message));
+}
+
+static void
+answer(struct peer *p, const char *members, const char *id)
+{
+	answer_as("a", p, members, id);
 }
 
 START_TEST(answers_of_all_kinds)
@@ -529,13 +535,52 @@ START_TEST(the_least_since_of_those_with_clients)
 		peers[i].deaf = true;
 	count(a, &t, "room:a", "room:b");
 	asked_id(a, id);
-	answer(a, "\"re\":\"$\",\"counts\":[1,0],\"since\":[50,1]", id);
-	answer(a, "\"re\":\"$\",\"counts\":[0,0],\"since\":[10,0]", id);
+	answer_as("a", a, "\"re\":\"$\",\"counts\":[1,0],\"since\":[50,1]", id);
+	answer_as("b", a, "\"re\":\"$\",\"counts\":[0,0],\"since\":[10,0]", id);
 	ck_assert_uint_eq(t.times, 0);
-	answer(a, "\"re\":\"$\",\"counts\":[2,4],\"since\":[40,60]", id);
+	answer_as("c", a, "\"re\":\"$\",\"counts\":[2,4],\"since\":[40,60]", id);
 	ck_assert_uint_eq(t.times, 1);
 	check_count(&t.counts[0], 3, 2, 40);
 	check_count(&t.counts[1], 4, 1, 60);
+}
+END_TEST
+
+START_TEST(who_answers_twice_is_not_taken_for_two)
+{
+	struct peer *a = start_and_meet(2);
+	struct told  t;
+	char	     id[64];
+
+	peers[0].deaf = peers[1].deaf = true;
+	count(a, &t, "room:a", NULL);
+	asked_id(a, id);
+	for (int i = 0; i < 3; i++)
+		answer_as("b", a, "\"re\":\"$\",\"counts\":[1],\"since\":[5]", id);
+	ck_assert_uint_eq(t.times, 0);
+	answer_as("a", a, "\"re\":\"$\",\"counts\":[0],\"since\":[0]", id);
+	ck_assert_uint_eq(t.times, 1);
+	check_count(&t.counts[0], 1, 1, 5);
+}
+END_TEST
+
+/* As one that has come in the meantime, or waits for its place. */
+START_TEST(who_was_not_asked_is_counted_in_nobodys_place)
+{
+	struct peer *a = start_and_meet(2);
+	struct told  t;
+	char	     id[64];
+
+	peers[0].deaf = peers[1].deaf = true;
+	count(a, &t, "room:a", NULL);
+	asked_id(a, id);
+	for (int i = 0; i < 2; i++)
+		answer_as("x", a, "\"re\":\"$\",\"counts\":[1],\"since\":[5]", id);
+	answer_as("a1", a, "\"re\":\"$\",\"counts\":[2],\"since\":[6]", id);
+	answer_as("a", a, "\"re\":\"$\",\"counts\":[4],\"since\":[7]", id);
+	ck_assert_uint_eq(t.times, 0);
+	answer_as("b", a, "\"re\":\"$\",\"counts\":[8],\"since\":[8]", id);
+	ck_assert_uint_eq(t.times, 1);
+	check_count(&t.counts[0], 15, 4, 5);
 }
 END_TEST
 
@@ -838,9 +883,9 @@ START_TEST(what_is_said_of_kicks)
 	peers[0].deaf = peers[1].deaf = true;
 	ck_assert_int_eq(kick(&a->kicks, kicked[_i].whom, SLICE("x"), on_kicked, &t), 0);
 	asked_id(a, id);
-	answer(a, first, id);
+	answer_as("a", a, first, id);
 	ck_assert_uint_eq(t.times, kicked[_i].ends);
-	answer(a, second, id);
+	answer_as("b", a, second, id);
 	ck_assert_uint_eq(t.times, 1);
 	ck_assert_uint_eq(t.disconnected, kicked[_i].want);
 	ck_assert_uint_eq(t.silent, 0);
@@ -866,6 +911,8 @@ inquiry_suite(void)
 	tcase_add_test(t, who_was_not_heard_yet_is_waited_for);
 	tcase_add_loop_test(t, answers_of_all_kinds, 0, ROWS(answers));
 	tcase_add_test(t, the_least_since_of_those_with_clients);
+	tcase_add_test(t, who_answers_twice_is_not_taken_for_two);
+	tcase_add_test(t, who_was_not_asked_is_counted_in_nobodys_place);
 	tcase_add_test(t, answers_go_to_whom_they_are_meant_for);
 	tcase_add_loop_test(t, questions_of_all_kinds, 0, ROWS(questions));
 	tcase_add_test(t, a_node_alone);
