@@ -45,7 +45,8 @@ cluster_tell_behind(struct cluster *c, struct slice node)
 
 	log_peer(LOG_WARN_, NULL, "node %.*s beats under an epoch older than its last one", SLICE_ARG(node));
 	buf_addf(&members, ",\"dead\":\"%.*s\",\"epoch\":%llu", SLICE_ARG(node), (unsigned long long)one->epoch);
-	cluster_say(c, "down", buf_slice(&members));
+	if (cluster_say(c, "down", buf_slice(&members)) == 0 && members_dead(&c->members, node, one->epoch))
+		cluster_tell_change(c, node, one->epoch, CLUSTER_DOWN);
 }
 
 static void
@@ -95,12 +96,13 @@ cluster_we_are_dead(struct cluster *c, uint64_t epoch)
 	cluster_register(c);
 }
 
+/* What we said ourselves is no news: our claim's answer tells it, or if that is lost the next claim's, and who cleans. */
 static void
 cluster_dead_heard(struct cluster *c, const struct cluster_message *m, struct slice message)
 {
 	if (slice_is(m->dead, c->node))
 		cluster_we_are_dead(c, m->epoch);
-	else if (members_dead(&c->members, m->dead, m->epoch))
+	else if (!slice_is(m->node, c->node) && members_dead(&c->members, m->dead, m->epoch))
 		cluster_tell_change(c, m->dead, m->epoch, CLUSTER_DOWN);
 }
 
@@ -135,8 +137,6 @@ claim_answer(const struct redisReply *reply, uint64_t *epoch)
 {
 	struct slice what = cluster_reply_text(reply, 0);
 
-	if (reply == NULL)
-		return MEMBERS_LOST;
 	if (slice_is(what, "gone"))
 		return MEMBERS_GONE;
 	if (slice_is(what, "alive"))
@@ -165,7 +165,7 @@ on_claimed(void *arg, const struct redisReply *reply)
 		cluster_tell_change(c, node, v.epoch, CLUSTER_DOWN);
 	if (v.clean)
 		c->user->on_clean(c->arg, node, v.epoch);
-	if (answer != MEMBERS_REFUSED && answer != MEMBERS_LOST)
+	if (answer != MEMBERS_REFUSED)
 		cluster_watch(c);
 }
 

@@ -141,7 +141,6 @@ members_beat(struct members *m, struct slice node, uint64_t epoch, uint64_t seq,
 	one->seq = seq;
 	one->stale = 0;
 	one->heard = now;
-	one->unsure = false;
 	member_set_state(m, one, MEMBER_UP);
 	if (!was_up)
 		return MEMBERS_UP;
@@ -225,8 +224,9 @@ members_claim(struct members *m, uint64_t now)
 }
 
 /*
- * Who was heard since the claim began lives: whatever we claimed had died before. What a lost claim of ours may have
- * taken out is cleaned when it is found gone; if another one cleaned it, nothing is left to do.
+ * Who was heard since the claim began lives: whatever we claimed had died before. Who had no place, and of whose death
+ * nobody has told, may be cleaned by nobody but us: Redis was emptied, and it died before it noticed; or we took its
+ * place out ourselves, by a claim whose answer was lost. To clean once more than needed does no harm.
  */
 struct members_verdict
 members_answered(struct members *m, enum members_answer answer, uint64_t epoch, uint64_t now, struct slice *who)
@@ -241,14 +241,11 @@ members_answered(struct members *m, enum members_answer answer, uint64_t epoch, 
 	*who = one->node;
 	if (answer == MEMBERS_ALIVE && !heard)
 		one->heard = now;
-	if (answer == MEMBERS_LOST)
-		one->unsure = !heard;
 	if (answer != MEMBERS_OURS && answer != MEMBERS_GONE)
 		return v;
 	if (answer == MEMBERS_OURS)
 		v.epoch = epoch;
-	v.clean = answer == MEMBERS_OURS || (one->unsure && v.epoch != 0);
 	v.down = !heard && one->epoch <= v.epoch && member_die(m, one, v.epoch);
-	one->unsure = false;
+	v.clean = answer == MEMBERS_OURS || (v.down && v.epoch != 0);
 	return v;
 }

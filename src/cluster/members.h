@@ -22,7 +22,6 @@ enum member_state {
 /* Watched (its silence leads to a claim) unless it is down. */
 struct member {
 	enum member_state state;
-	bool		 unsure;	/* a claim of ours was lost with the connection: it may have been executed */
 	uint64_t	 epoch;		/* 0 = not known */
 	uint64_t	 since;		/* its first one, as it says; 0 = not known */
 	uint64_t	 seq;		/* of its last beat; 0 = none since the bus is up */
@@ -59,8 +58,7 @@ enum members_answer {
 	MEMBERS_OURS,		/* it had been silent there, too, and we have taken its place out */
 	MEMBERS_GONE,		/* it had no place */
 	MEMBERS_ALIVE,		/* its place is fresh */
-	MEMBERS_REFUSED,	/* an error: to be tried again */
-	MEMBERS_LOST		/* nothing */
+	MEMBERS_REFUSED		/* an error, or nothing: to be tried again */
 };
 
 struct members_verdict {

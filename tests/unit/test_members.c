@@ -88,7 +88,7 @@ static const struct timeline timelines[] = {
 		{ 5020, ANSWER, "a", 100, MEMBERS_OURS, TELL_DOWN | TELL_CLEAN },
 		{ 5020, IS, "a", 0, 0, MEMBER_DOWN },
 		{ 5020, CLAIM, "b", 0, 0, 0 },
-		{ 5030, ANSWER, "b", 0, MEMBERS_GONE, TELL_DOWN },
+		{ 5030, ANSWER, "b", 0, MEMBERS_GONE, TELL_DOWN | TELL_CLEAN },
 		{ 5030, CLAIM, NULL, 0, 0, 0 },
 	} },
 	{ "nobody is claimed while we hear nothing ourselves", {
@@ -149,17 +149,34 @@ static const struct timeline timelines[] = {
 		{ 5010, ANSWER, "a", 100, MEMBERS_OURS, TELL_CLEAN },
 		{ 5010, DEAD, "a", 100, 0, false },
 	} },
-	{ "a claim that was lost with the connection may have been ours", {
+	{ "who has no place is cleaned by another one, if that told so", {
 		{ 0, BUS_UP, NULL, 0, 0, 0 },
 		{ 0, BEAT, "a", 100, 1, MEMBERS_UP },
 		{ 2000, ECHO, NULL, 0, 0, 0 },
 		{ 4000, ECHO, NULL, 0, 0, 0 },
 		{ 5000, CLAIM, "a", 0, 0, 0 },
-		{ 5000, ANSWER, "a", 0, MEMBERS_LOST, 0 },
-		{ 5000, CLAIM, "a", 0, 0, 0 },
-		{ 5010, ANSWER, "a", 0, MEMBERS_GONE, TELL_DOWN | TELL_CLEAN },
+		{ 5005, DEAD, "a", 100, 0, true },
+		{ 5010, ANSWER, "a", 0, MEMBERS_GONE, 0 },
 	} },
-	{ "a claim that was refused is tried again", {
+	{ "who has no place, and is back meanwhile, cleans up itself", {
+		{ 0, BUS_UP, NULL, 0, 0, 0 },
+		{ 0, BEAT, "a", 100, 1, MEMBERS_UP },
+		{ 2000, ECHO, NULL, 0, 0, 0 },
+		{ 4000, ECHO, NULL, 0, 0, 0 },
+		{ 5000, CLAIM, "a", 0, 0, 0 },
+		{ 5005, BEAT, "a", 5004, 1, MEMBERS_RENEWED },
+		{ 5010, ANSWER, "a", 0, MEMBERS_GONE, 0 },
+		{ 5010, IS, "a", 0, 0, MEMBER_UP },
+	} },
+	{ "what nobody knows an epoch of cannot be cleaned", {
+		{ 0, BUS_UP, NULL, 0, 0, 0 },
+		{ 0, EXPECT, "a", 0, 0, true },
+		{ 2000, ECHO, NULL, 0, 0, 0 },
+		{ 4000, ECHO, NULL, 0, 0, 0 },
+		{ 5000, CLAIM, "a", 0, 0, 0 },
+		{ 5010, ANSWER, "a", 0, MEMBERS_GONE, TELL_DOWN },
+	} },
+	{ "a claim that was refused, or not answered, is tried again", {
 		{ 0, BUS_UP, NULL, 0, 0, 0 },
 		{ 0, BEAT, "a", 100, 1, MEMBERS_UP },
 		{ 2000, ECHO, NULL, 0, 0, 0 },
@@ -167,7 +184,7 @@ static const struct timeline timelines[] = {
 		{ 5000, CLAIM, "a", 0, 0, 0 },
 		{ 5000, ANSWER, "a", 0, MEMBERS_REFUSED, 0 },
 		{ 5000, CLAIM, "a", 0, 0, 0 },
-		{ 5010, ANSWER, "a", 0, MEMBERS_GONE, TELL_DOWN },
+		{ 5010, ANSWER, "a", 0, MEMBERS_GONE, TELL_DOWN | TELL_CLEAN },
 	} },
 	{ "who left is down at once, and watched until its place is gone", {
 		{ 0, BUS_UP, NULL, 0, 0, 0 },
