@@ -48,11 +48,10 @@ audit_own(struct presence_sync *s, struct slice topic)
 	a = ask_new(s, own_audited, topic, SLICE(""));
 	a->epoch = s->epoch;
 	a->version = version;
-	if (ask_eval(s, a, &presence_refresh_script, (struct slice[]){ buf_slice(&hash), buf_slice(&set) }, 2,
-		(struct slice[]){ s->self, SLICE(SYNC_TTL) }, 2) < 0)
-		return;
-	s->auditing++;
-	ask_command(s, NULL, (struct slice[]){ SLICE("SADD"), buf_slice(&topics), topic }, 3);
+	if (ask_eval(s, a, &presence_refresh_script,
+		(struct slice[]){ buf_slice(&hash), buf_slice(&set), buf_slice(&topics) }, 3,
+		(struct slice[]){ s->self, topic, SLICE(SYNC_TTL) }, 3) == 0)
+		s->auditing++;
 }
 
 /*
@@ -107,16 +106,6 @@ audit_number(const struct presence_sync *s)
 	return n < AUDIT_MIN ? AUDIT_MIN : n > AUDIT_MAX ? AUDIT_MAX : (unsigned)n;
 }
 
-/* The set of our topics lives as long as we do. */
-static void
-audit_keep(struct presence_sync *s)
-{
-	autobuf struct buf topics = { 0 };
-
-	key_topics(s, &topics, s->self);
-	ask_command(s, NULL, (struct slice[]){ SLICE("PEXPIRE"), buf_slice(&topics), SLICE(SYNC_TTL) }, 3);
-}
-
 /* Once a second, if the last one has been answered. */
 void
 sync_audit_fire(struct timer *t, uint64_t now)
@@ -126,7 +115,6 @@ sync_audit_fire(struct timer *t, uint64_t now)
 	loop_timer(s->loop, t, now + SYNC_AUDIT_MS);
 	if (s->epoch == 0 || s->left || s->auditing > 0)
 		return;
-	audit_keep(s);
 	sync_jobs_resume(s);
 	tracker_audit(s->tracker, audit_number(s), audit_one, s);
 	sync_read_pump(s);

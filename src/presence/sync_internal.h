@@ -105,8 +105,6 @@ void sync_write_all(struct presence_sync *);
 /* Everything of ours is taken out. */
 void sync_write_nothing(struct presence_sync *);
 void sync_write_done(struct presence_sync *);
-/* Is it in our set of topics, or about to be? */
-bool sync_lists(const struct presence_sync *, struct slice topic);
 /* The version of what we hold there, as last written; 0 = nothing, or it is not certain at present. */
 uint64_t sync_held(const struct presence_sync *, struct slice topic);
 /* What stands in Redis in place of that version is another one (0 = none). */

@@ -2,9 +2,10 @@
  * What concerns a whole node: it came, came back, or died; its heartbeats and what they tell.
  *
  * A node that came (back), or some of whose heartbeats were lost, may hold presences in topics where nobody
- * here knows of it. It has a set of the topics where it does, node:NODE:topics, a superset of the truth at
- * any time: that is walked, and the topics that are watched here are read, of that node alone. So the cost
- * goes with what the node holds, not with what is watched. The same set tells what a dead one left behind.
+ * here knows of it. It has a set of the topics where it does, node:NODE:topics, which mentions each hash for
+ * as long as that is there: it is walked, and the topics that are watched here are read, of that node alone.
+ * So the cost goes with what the node holds, not with what is watched. The same set tells what a dead one left
+ * behind.
  */
 #include <stdlib.h>
 
@@ -134,20 +135,6 @@ job_settle(struct job *j)
 		job_free(j);
 }
 
-/* Unless the topic is held by us (again), which we know before Redis does. */
-static void
-job_unlist(struct job *j, struct slice topic)
-{
-	struct presence_sync *s = j->sync;
-	autobuf struct buf    key = { 0 };
-
-	if (slice_eq(j->node, s->self) && sync_lists(s, topic))
-		return;
-	key_topics(s, &key, j->node);
-	if (ask_command(s, NULL, (struct slice[]){ SLICE("SREM"), buf_slice(&key), topic }, 3) < 0)
-		j->broken = true;
-}
-
 static void
 job_cleaned(struct ask *a, const struct redisReply *reply)
 {
@@ -157,8 +144,6 @@ job_cleaned(struct ask *a, const struct redisReply *reply)
 	if (reply == NULL)
 		j->broken = true;
 	sync_log_error("cleaning the presences", a->topic, reply);
-	if (slice_is(reply_text(reply), "ok"))
-		job_unlist(j, a->topic);
 	job_settle(j);
 }
 
@@ -167,15 +152,17 @@ job_clean(struct job *j, struct slice topic)
 {
 	struct presence_sync *s = j->sync;
 	struct ask	     *a = ask_new(s, job_cleaned, topic, j->node);
-	autobuf struct buf    hash = { 0 }, set = { 0 };
+	autobuf struct buf    hash = { 0 }, set = { 0 }, topics = { 0 };
 	char		      epoch[24];
 
 	a->item = j;
 	key_hash(s, &hash, topic, j->node);
 	key_set(s, &set, topic);
+	key_topics(s, &topics, j->node);
 	snprintf(epoch, sizeof(epoch), "%llu", (unsigned long long)j->epoch);
-	if (ask_eval(s, a, &presence_clean_script, (struct slice[]){ buf_slice(&hash), buf_slice(&set) }, 2,
-		(struct slice[]){ j->node, slice_str(epoch) }, 2) < 0)
+	if (ask_eval(s, a, &presence_clean_script,
+		(struct slice[]){ buf_slice(&hash), buf_slice(&set), buf_slice(&topics) }, 3,
+		(struct slice[]){ j->node, topic, slice_str(epoch) }, 3) < 0)
 		j->broken = true;
 	else
 		j->pending++;

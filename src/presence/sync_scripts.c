@@ -1,12 +1,13 @@
 /*
- * Lua texts. Each touches the keys of one topic alone.
+ * Lua texts. Each touches the keys of one topic alone, and its mention in the set of a node's topics: hash and mention
+ * come and go in one step, so that each hash is found by who cleans up behind its node, whatever Redis has lost.
  */
 #include "presence/sync_scripts.h"
 
 /*
- * KEYS: our hash of the topic, the topic's set of nodes. ARGV: channel, delta's text, node, epoch, from, to,
- * ms to live, "1" if nothing is left, number of words to set, those (field, value, …), then the fields to
- * delete.
+ * KEYS: our hash of the topic, the topic's set of nodes, our set of topics. ARGV: channel, delta's text, node,
+ * topic, epoch, from, to, ms to live, "1" if nothing is left, number of words to set, those (field, value, …),
+ * then the fields to delete.
  *
  * Hash and delta never disagree: either both are there, or neither. A delta is written only on top of the
  * very version that it starts from ({"again", what is there}: the caller writes the whole), a whole in place
@@ -16,8 +17,8 @@
 struct redis_script presence_write_script = {
 	.name = "presence write",
 	.text =
-	"local hash, set = KEYS[1], KEYS[2]\n"
-	"local node, epoch, from, to, ttl = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]\n"
+	"local hash, set, topics = KEYS[1], KEYS[2], KEYS[3]\n"
+	"local node, topic, epoch, from, to, ttl = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]\n"
 	"local at = redis.pcall('HMGET', hash, '@epoch', '@version')\n"
 	"if at.err then at = {} end\n"
 	"local theirs = tonumber(at[1] or 0) or 0\n"
@@ -30,9 +31,10 @@ struct redis_script presence_write_script = {
 	"elseif at[1] ~= epoch or at[2] ~= from then\n"
 	"	return { 'again', at[1] == epoch and at[2] or '0' }\n"
 	"end\n"
-	"if ARGV[8] == '1' then\n"
+	"if ARGV[9] == '1' then\n"
 	"	redis.call('DEL', hash)\n"
 	"	redis.call('SREM', set, node)\n"
+	"	redis.pcall('SREM', topics, topic)\n"
 	"else\n"
 	/* In slices, as the number of results that unpack() may give is bounded. */
 	"	local function each(command, first, last)\n"
@@ -40,13 +42,15 @@ struct redis_script presence_write_script = {
 	"			redis.call(command, hash, unpack(ARGV, i, math.min(i + 999, last)))\n"
 	"		end\n"
 	"	end\n"
-	"	local sets = tonumber(ARGV[9])\n"
-	"	each('HSET', 10, 9 + sets)\n"
-	"	each('HDEL', 10 + sets, #ARGV)\n"
+	"	local sets = tonumber(ARGV[10])\n"
+	"	each('HSET', 11, 10 + sets)\n"
+	"	each('HDEL', 11 + sets, #ARGV)\n"
 	"	redis.call('HSET', hash, '@epoch', epoch, '@version', to)\n"
 	"	redis.call('PEXPIRE', hash, ttl)\n"
 	"	redis.call('SADD', set, node)\n"
 	"	redis.call('PEXPIRE', set, ttl)\n"
+	"	redis.pcall('SADD', topics, topic)\n"
+	"	redis.call('PEXPIRE', topics, ttl)\n"
 	"end\n"
 	"redis.call('PUBLISH', ARGV[1], ARGV[2])\n"
 	"return 'ok'\n",
@@ -73,32 +77,35 @@ struct redis_script presence_read_script = {
 };
 
 /*
- * KEYS: our hash, the topic's set. ARGV: node, ms to live. Answers {epoch, version} of what is there; if it
- * is there, it and its mention in the set live on.
+ * KEYS: our hash, the topic's set, our set of topics. ARGV: node, topic, ms to live. Answers {epoch, version} of
+ * what is there; if it is there, it and its mentions in the sets live on.
  */
 struct redis_script presence_refresh_script = {
 	.name = "presence refresh",
 	.text =
 	"local at = redis.pcall('HMGET', KEYS[1], '@epoch', '@version')\n"
 	"if at.err then return { false, false } end\n"
-	"if redis.call('PEXPIRE', KEYS[1], ARGV[2]) == 1 then\n"
+	"if redis.call('PEXPIRE', KEYS[1], ARGV[3]) == 1 then\n"
 	"	redis.call('SADD', KEYS[2], ARGV[1])\n"
-	"	redis.call('PEXPIRE', KEYS[2], ARGV[2])\n"
+	"	redis.call('PEXPIRE', KEYS[2], ARGV[3])\n"
+	"	redis.pcall('SADD', KEYS[3], ARGV[2])\n"
+	"	redis.call('PEXPIRE', KEYS[3], ARGV[3])\n"
 	"end\n"
 	"return at\n",
 };
 
 /*
- * KEYS: a dead node's hash, the topic's set. ARGV: node, its epoch. "ok": nothing of that epoch or an earlier
- * one is left there; "newer": the node is back, and what is there is not touched.
+ * KEYS: a dead node's hash, the topic's set, the node's set of topics. ARGV: node, topic, its epoch. "ok": nothing
+ * of that epoch or an earlier one is left there; "newer": the node is back, and what is there is not touched.
  */
 struct redis_script presence_clean_script = {
 	.name = "presence clean",
 	.text =
 	"local at = redis.pcall('HGET', KEYS[1], '@epoch')\n"
 	"local theirs = type(at) == 'string' and tonumber(at) or 0\n"
-	"if theirs > tonumber(ARGV[2]) then return 'newer' end\n"
+	"if theirs > tonumber(ARGV[3]) then return 'newer' end\n"
 	"redis.call('DEL', KEYS[1])\n"
 	"redis.call('SREM', KEYS[2], ARGV[1])\n"
+	"redis.call('SREM', KEYS[3], ARGV[2])\n"
 	"return 'ok'\n",
 };

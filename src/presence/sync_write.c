@@ -35,7 +35,7 @@ struct own {
 	uint64_t	 whole;		/* of the last one of these from 0 */
 	unsigned	 beats;		/* that are still to tell of it */
 	bool		 empty;		/* the tracker holds nothing there */
-	bool		 listed;	/* it is in our set of topics, and its hash may be there */
+	bool		 listed;	/* its hash may be there, and with it its mention in our set of topics */
 	bool		 stale;		/* something of an earlier place may be there */
 	unsigned	 unanswered;	/* writes */
 	struct slice	 topic;
@@ -227,6 +227,7 @@ own_compose(struct presence_sync *s, const struct own *o, const struct presence_
 	words_add_text(w, 0);
 	words_add(w, buf_slice(&s->delta));
 	words_add(w, s->self);
+	words_add(w, o->topic);
 	words_add_number(w, s->epoch);
 	words_add_number(w, d->from);
 	words_add_number(w, d->to);
@@ -236,16 +237,6 @@ own_compose(struct presence_sync *s, const struct own *o, const struct presence_
 	words_add_put(w, d);
 	words_add_gone(w, d);
 	assert(room == w->text.p);
-}
-
-/* Our set of topics is kept a superset of the truth: SADD goes before, SREM behind. */
-static int
-own_list(struct presence_sync *s, const struct own *o, const char *command)
-{
-	autobuf struct buf key = { 0 };
-
-	key_topics(s, &key, s->self);
-	return ask_command(s, NULL, (struct slice[]){ slice_str(command), buf_slice(&key), o->topic }, 3);
 }
 
 /* The tracker writes all that it holds there, be it nothing. The topic may be forgotten after that. */
@@ -309,34 +300,29 @@ static int
 own_send(struct presence_sync *s, struct own *o, const struct presence_delta *d)
 {
 	struct ask	  *a;
-	autobuf struct buf hash = { 0 }, set = { 0 };
-	struct slice	   keys[2];
+	autobuf struct buf hash = { 0 }, set = { 0 }, topics = { 0 };
+	struct slice	   keys[3];
 
 	key_hash(s, &hash, o->topic, s->self);
 	key_set(s, &set, o->topic);
+	key_topics(s, &topics, s->self);
 	keys[0] = buf_slice(&hash);
 	keys[1] = buf_slice(&set);
+	keys[2] = buf_slice(&topics);
 	own_compose(s, o, d);
 	a = ask_new(s, own_answered, o->topic, SLICE(""));
 	a->item = o;
 	a->version = d->to;
 	a->epoch = s->epoch;
-	return ask_eval(s, a, &presence_write_script, keys, 2, s->words.v, s->words.n);
+	return ask_eval(s, a, &presence_write_script, keys, 3, s->words.v, s->words.n);
 }
 
-/* 0, or -errno: then some of it was not sent. */
 static int
 own_try(struct presence_sync *s, struct own *o, const struct presence_delta *d)
 {
 	struct presence_delta numbered = *d;
 	int		      r;
 
-	if (!o->listed && !d->empty) {
-		r = own_list(s, o, "SADD");
-		if (r < 0)
-			return r;
-		o->listed = true;
-	}
 	numbered.from = d->from != 0 ? o->version : 0;
 	numbered.to = s->version + STEP;
 	r = own_send(s, o, &numbered);
@@ -344,17 +330,13 @@ own_try(struct presence_sync *s, struct own *o, const struct presence_delta *d)
 	if (r < 0)
 		return r;
 	o->unanswered++;
+	o->listed = !d->empty;
 	o->version = s->version = numbered.to;
 	if (d->from == 0)
 		o->whole = o->version;
 	stats->presence_deltas_out_total++;
 	own_announce(s, o);
-	if (!d->empty)
-		return 0;
-	r = own_list(s, o, "SREM");
-	if (r == 0)
-		o->listed = false;
-	return r;
+	return 0;
 }
 
 /*
@@ -435,14 +417,6 @@ sync_write_nothing(struct presence_sync *s)
 		if (o->listed)
 			own_write(s, o, &(struct presence_delta){ .empty = true });
 	}
-}
-
-bool
-sync_lists(const struct presence_sync *s, struct slice topic)
-{
-	const struct own *o = map_get(&s->own, topic);
-
-	return o != NULL && o->listed;
 }
 
 uint64_t

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stats.h"
+#include "cluster/cluster_internal.h"
 #include "presence/sync_internal.h"
 
 Suite *sync_suite(void);
@@ -364,6 +365,7 @@ START_TEST(what_stands_in_redis)
 	ck_assert_int_eq(with_redis_int("SISMEMBER roost:presence:{t} a"), 1);
 	ck_assert_int_eq(with_redis_int("SISMEMBER roost:node:a:topics t"), 1);
 	ck_assert_int_gt(with_redis_int("PTTL roost:presence:{t}:a"), 590000);
+	ck_assert_int_gt(with_redis_int("PTTL roost:node:a:topics"), 590000);
 	viewer_leave(v, &nodes[0].pubsub, 60000);
 	let_pass(50);
 	ck_assert_int_eq(with_redis_int("HLEN roost:presence:{t}:a"), 6);
@@ -566,6 +568,35 @@ START_TEST(a_lost_hash_is_written_again)
 }
 END_TEST
 
+/* By the audit. */
+START_TEST(a_lost_set_of_topics_is_written_again)
+{
+	struct viewer *v[2];
+
+	start_pair(v);
+	with_redis_do("DEL roost:node:a:topics");
+	until(is_written, "roost:node:a:topics");
+	ck_assert_int_gt(with_redis_int("PTTL roost:node:a:topics"), 590000);
+}
+END_TEST
+
+/* Without it nobody can clean up behind us; but presences are none the worse. */
+START_TEST(a_set_of_topics_that_is_none)
+{
+	struct viewer *v[2];
+
+	start_pair(v);
+	with_redis_do("SET roost:node:a:topics x");
+	track(v[0], "x");
+	until_shown("t", 3);
+	untrack(v[0], "x");
+	untrack(v[0], "u0");
+	until_shown("t", 1);
+	let_pass(50);
+	ck_assert_int_eq(with_redis_int("EXISTS roost:presence:{t}:a"), 0);
+}
+END_TEST
+
 START_TEST(forgotten_scripts)
 {
 	struct viewer *v[2];
@@ -608,6 +639,38 @@ past_is_gone(void *arg)
 	return with_redis_int("EXISTS roost:presence:{t}:c roost:presence:{gone}:c roost:presence:{gone} "
 	    "roost:node:c:topics") == 0;
 }
+
+static bool
+nothing_is_left_of_c(void *arg)
+{
+	return with_redis_int("EXISTS roost:presence:{t}:c roost:node:c:topics") == 0 &&
+	    with_redis_int("SISMEMBER roost:presence:{t} c") == 0;
+}
+
+/*
+ * Redis was emptied, and c has not noticed, when a change is written, which makes it write the whole topic: then it dies,
+ * and without a place in the registry.
+ */
+START_TEST(a_death_behind_a_flush)
+{
+	struct viewer *v[2], *w;
+
+	start_pair(v);
+	start_nodes(3);
+	w = look(&nodes[2], "t");
+	track(w, "u2");
+	until_shown("t", 3);
+	timer_stop(&nodes[2].cluster->tick);
+	with_redis_do("FLUSHALL");
+	track(w, "x");
+	until(is_written, "roost:presence:{t}:c");
+	ck_assert_int_eq(with_redis_int("SISMEMBER roost:node:c:topics t"), 1);
+	node_dies(&nodes[2]);
+	until(nothing_is_left_of_c, NULL);
+	until_shown("t", 2);
+	ck_assert_int_eq(with_redis_int("SCARD roost:presence:{t}"), 2);
+}
+END_TEST
 
 START_TEST(a_restart_under_the_same_id)
 {
@@ -1069,8 +1132,11 @@ sync_suite(void)
 	tcase_add_test(tc, missing_heartbeats_are_noticed);
 	tcase_add_test(tc, an_emptied_redis);
 	tcase_add_test(tc, a_lost_hash_is_written_again);
+	tcase_add_test(tc, a_lost_set_of_topics_is_written_again);
+	tcase_add_test(tc, a_set_of_topics_that_is_none);
 	tcase_add_test(tc, forgotten_scripts);
 	tcase_add_test(tc, a_death);
+	tcase_add_test(tc, a_death_behind_a_flush);
 	tcase_add_test(tc, a_restart_under_the_same_id);
 	tcase_add_test(tc, an_orderly_leave);
 	tcase_add_test(tc, a_killed_redis);
