@@ -123,6 +123,7 @@ struct config {
 	/* authorize */
 	char		*authorize_secret_file;	/* "authorize.secret_file" */
 	char		*authorize_secret;	/* "authorize.secret": variable or file only; instead of that file */
+	char		*authorize_ca_file;	/* "authorize.ca_file": empty = whom the system believes */
 	uint64_t	 authorize_timeout_ms;	/* "authorize.timeout" 2s */
 	uint64_t	 authorize_cache_ms;	/* "authorize.cache" 5s; 0 = off */
 	uint64_t	 authorize_parallel;	/* "authorize.parallel" 16 calls of one URL */

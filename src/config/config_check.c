@@ -238,8 +238,8 @@ check_authorize_urls(const struct config_set *set, char **why)
 }
 
 static int (*const checks[])(const struct config_set *, char **) = {
-	check_redis, check_cluster, check_events, check_tls_files, check_listen, check_admin_listen, check_sizes, check_secret, check_password,
-	check_authorize_secret, check_authorize_urls,
+	check_redis, check_cluster, check_events, check_tls_files, check_listen, check_admin_listen, check_sizes, check_secret,
+	check_password, check_authorize_secret, check_authorize_urls,
 };
 
 int

@@ -226,6 +226,8 @@ const struct config_option config_options[] = {
 	  .help = "file with the secret that calls of an authorize_url are signed with" },
 	{ .name = "authorize.secret", .type = CONFIG_SECRET, AT(authorize_secret), .value = "", .reload = true,
 	  .help = "that secret, instead of a file; never a flag" },
+	{ .name = "authorize.ca_file", .type = CONFIG_STRING, AT(authorize_ca_file), .value = "", .reload = true,
+	  .help = "certificates that an https authorize_url is known by; empty: the system's" },
 	{ .name = "authorize.timeout", .type = CONFIG_DURATION, AT(authorize_timeout_ms), .value = "2s",
 	  .min = 10, .max = MINUTE, .reload = true,
 	  .help = "a join that is not authorized within it is refused" },

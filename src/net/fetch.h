@@ -23,6 +23,7 @@ struct fetch_request {
 	const char	*url;		/* as fetch_url_is_fine() */
 	const char *const *headers;	/* "Name: value"; ends with NULL */
 	struct slice	 body;
+	struct slice	 authorities;	/* PEM: who is believed to know an https server; empty = whom the system believes */
 	uint64_t	 timeout_ms;	/* for all of it, the wait for a connection too */
 	size_t		 max_body;	/* of the answer */
 };

@@ -160,6 +160,54 @@ tls_context_free(struct tls_context *c)
 	return NULL;
 }
 
+/* 1, 0 at the file's end, or -EINVAL. */
+static int
+tls_copy_certificate(BIO *from, BIO *to)
+{
+	X509 *cert = PEM_read_bio_X509(from, NULL, tls_no_passphrase, NULL);
+	int   r;
+
+	if (cert == NULL)
+		return ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE ? 0 : -EINVAL;
+	r = PEM_write_bio_X509(to, cert) == 1 ? 1 : -EINVAL;
+	X509_free(cert);
+	return r;
+}
+
+static int
+tls_copy_certificates(BIO *from, struct buf *pem)
+{
+	BIO  *to = BIO_new(BIO_s_mem());
+	char *text = NULL;
+	int   r = -EINVAL, n = 0;
+	long  size;
+
+	while (from != NULL && to != NULL && (r = tls_copy_certificate(from, to)) > 0)
+		n++;
+	if (r == 0 && n == 0)
+		r = -EINVAL;
+	size = r == 0 ? BIO_get_mem_data(to, &text) : 0;
+	buf_add(pem, text, (size_t)size);
+	BIO_free(to);
+	return r;
+}
+
+int
+tls_read_authorities(const char *file, struct buf *pem, char **why)
+{
+	BIO *bio;
+	int  r;
+
+	tls_begin();
+	bio = BIO_new_file(file, "r");
+	r = tls_copy_certificates(bio, pem);
+	if (r < 0)
+		*why = tls_complain(file, "expected certificates in PEM");
+	ERR_clear_error();
+	BIO_free(bio);
+	return r;
+}
+
 int
 tls_accept(struct stream *s, struct tls_context *c)
 {

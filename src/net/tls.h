@@ -4,6 +4,7 @@
 #ifndef NET_TLS_H
 #define NET_TLS_H
 
+#include "base/buf.h"
 #include "net/stream.h"
 
 struct tls_context;
@@ -15,6 +16,11 @@ struct tls_context;
 struct tls_context *tls_context_new(const char *cert_file, const char *key_file, char **why);
 /* Streams that were begun under it go on. NULL in, NULL out. */
 struct tls_context *tls_context_free(struct tls_context *);
+/*
+ * Appends the certificates of a PEM file, at least one, and nothing else that stands there: those who are trusted where we are
+ * the client. 0, or -EINVAL with *why (caller frees) as above.
+ */
+int tls_read_authorities(const char *file, struct buf *pem, char **why);
 extern const struct stream_ops stream_tls;
 /*
  * Makes the server side of a connection for s->tls, on s->fd; call it right behind stream_new(…, &stream_tls,

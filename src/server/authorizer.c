@@ -23,7 +23,7 @@
 struct authorizer {
 	struct loop		*loop;
 	struct fetcher		*fetcher;
-	struct authorizer_options options;	/* the secret is ours */
+	struct authorizer_options options;	/* the texts are ours */
 	struct list		 authorities;
 	struct map		 inquiries;	/* by key: those that others may share */
 	struct list		 known;		/* of these, those that are answered; oldest first */
@@ -283,7 +283,10 @@ authority_rest(struct authority *w)
 		inquiry_end(list_entry(link, struct inquiry, in_state), &nobody_knows);
 }
 
-/* Only silence counts, where there was time to break it: an answer that is none was at least quick, and a client may know how to provoke one. */
+/*
+ * Only silence counts, where there was time to break it: an answer that is none was at least quick, and a client may know
+ * how to provoke one.
+ */
 static void
 authority_note(struct authority *w, bool answered)
 {
@@ -368,8 +371,8 @@ inquiry_call(struct inquiry *q)
 	w->n_calls++;
 	stats->authorizer_calls_total++;
 	q->call = fetch_post(z->fetcher, &(struct fetch_request){
-		.url = w->url, .headers = headers, .body = buf_slice(&body), .max_body = AUTHORIZER_MAX_ANSWER,
-		.timeout_ms = left_ms,
+		.url = w->url, .headers = headers, .body = buf_slice(&body), .authorities = z->options.authorities,
+		.timeout_ms = left_ms, .max_body = AUTHORIZER_MAX_ANSWER,
 	}, inquiry_on_answer, q);
 }
 
@@ -541,20 +544,22 @@ authorizer_forget_all(struct authorizer *z)
 }
 
 static void
-secret_set(struct slice *secret, struct slice to)
+text_set(struct slice *text, struct slice to)
 {
-	secret_wipe((char *)(uintptr_t)secret->p, secret->n);
-	*secret = slice(to.n > 0 ? xstrndup(to.p, to.n) : NULL, to.n);
+	secret_wipe((char *)(uintptr_t)text->p, text->n);
+	*text = slice(to.n > 0 ? xstrndup(to.p, to.n) : NULL, to.n);
 }
 
 void
 authorizer_configure(struct authorizer *z, const struct authorizer_options *o)
 {
-	struct slice secret = z->options.secret;
+	struct slice secret = z->options.secret, authorities = z->options.authorities;
 
-	secret_set(&secret, o->secret);
+	text_set(&secret, o->secret);
+	text_set(&authorities, o->authorities);
 	z->options = *o;
 	z->options.secret = secret;
+	z->options.authorities = authorities;
 	authorizer_forget_all(z);
 	list_each(link, &z->authorities) {
 		struct authority *w = list_entry(link, struct authority, in_authorizer);
@@ -593,7 +598,8 @@ authorizer_free(struct authorizer *z)
 	}
 	map_done(&z->inquiries);
 	fetcher_free(z->fetcher);
-	secret_set(&z->options.secret, SLICE(""));
+	text_set(&z->options.secret, SLICE(""));
+	text_set(&z->options.authorities, SLICE(""));
 	free(z);
 	return NULL;
 }

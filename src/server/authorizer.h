@@ -21,6 +21,7 @@ struct authorizer;
 /* `parallel` is for each URL: one that hangs does not take another's. */
 struct authorizer_options {
 	struct slice	secret;		/* of the signature; copied; empty = nobody is asked, nobody let in */
+	struct slice	authorities;	/* PEM, as a fetch_request has it; copied */
 	uint64_t	timeout_ms;	/* from the question to the answer */
 	uint64_t	cache_ms;	/* so long the same question has the same answer; 0 = every join is asked for */
 	unsigned	parallel;

@@ -181,7 +181,8 @@ node_configure(struct node *n, uint64_t connections)
 	n->watch.memory_high = c->memory_high;
 	backplane_configure(&n->backplane, c);
 	authorizer_configure(n->authorizer, &(struct authorizer_options){
-		.secret = p->authorize_secret, .timeout_ms = c->authorize_timeout_ms, .cache_ms = c->authorize_cache_ms,
+		.secret = p->authorize_secret, .authorities = buf_slice(&p->authorities),
+		.timeout_ms = c->authorize_timeout_ms, .cache_ms = c->authorize_cache_ms,
 		.parallel = (unsigned)c->authorize_parallel, .known = AUTHORIZER_MAX_KNOWN,
 	});
 }

@@ -142,8 +142,21 @@ parts_authorize_file(struct parts *p, const char *file, char **why)
 }
 
 static bool
+parts_authorities(struct parts *p, const struct config *c, char **why)
+{
+	autofree char *fault = NULL;
+
+	if (!is_set(c->authorize_ca_file) || tls_read_authorities(c->authorize_ca_file, &p->authorities, &fault) == 0)
+		return true;
+	*why = xasprintf("authorize.ca_file: %s", fault);
+	return false;
+}
+
+static bool
 parts_authorize(struct parts *p, const struct config *c, char **why)
 {
+	if (!parts_authorities(p, c, why))
+		return false;
 	if (is_set(c->authorize_secret_file))
 		return parts_authorize_file(p, c->authorize_secret_file, why);
 	if (!is_set(c->authorize_secret) || parts_set_authorize_secret(p, slice_str(c->authorize_secret)))
@@ -252,8 +265,8 @@ parts_new(const struct config *c, char **why)
 {
 	struct parts *p = xcalloc(1, sizeof(*p));
 
-	if (parts_keys(p, c, why) && parts_origins(p, c, why) && parts_tls(p, c, why) &&
-	    parts_api_key(p, c, why) && parts_admin(p, c, why) && parts_authorize(p, c, why) && parts_proxies(p, c, why) && parts_routes(p, c, why) &&
+	if (parts_keys(p, c, why) && parts_origins(p, c, why) && parts_tls(p, c, why) && parts_api_key(p, c, why) &&
+	    parts_admin(p, c, why) && parts_authorize(p, c, why) && parts_proxies(p, c, why) && parts_routes(p, c, why) &&
 	    parts_pages(p, c, why))
 		return p;
 	parts_free(p);
@@ -270,6 +283,7 @@ parts_free(struct parts *p)
 	tls_context_free(p->tls);
 	guard_free(p->admin);
 	secret_wipe((char *)(uintptr_t)p->authorize_secret.p, p->authorize_secret.n);
+	buf_done(&p->authorities);
 	free(p->trusted);
 	routes_unref(p->routes);
 	free(p->event_rates);

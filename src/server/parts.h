@@ -20,6 +20,7 @@ struct parts {
 	struct api_key		 api_key;
 	struct guard		*admin;		/* whose tokens are as good as that; NULL = nobody's */
 	struct slice		 authorize_secret;	/* ours; empty = none */
+	struct buf		 authorities;	/* PEM: who is believed to know an authorizer; empty = whom the system believes */
 	struct addr_net		*trusted;
 	unsigned		 n_trusted;
 	struct routes		*routes;

@@ -2,9 +2,14 @@
 // waiting.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { once } from "node:events";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
+import https from "node:https";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import * as phoenix from "phoenix18";
 import WebSocket from "ws";
@@ -116,18 +121,19 @@ route "team:{team}" { class = "room" allow = { "claim teams contains {team}" } }
 
 /* Somebody who is asked: `answer(question, response)` decides. */
 class Authority {
-	static async listen() {
-		const authority = new this();
+	static async listen(tls) {
+		const authority = new this(tls);
 
 		await once(authority.server.listen(0, "127.0.0.1"), "listening");
 		return authority;
 	}
 
-	constructor() {
+	constructor(tls) {
+		this.scheme = tls === undefined ? "http" : "https";
 		this.asked = [];	// { headers, text, question }
 		this.answer = () => ({ authorized: true });
 		this.hanging = [];
-		this.server = http.createServer((request, response) => {
+		this.server = (tls === undefined ? http : https).createServer(tls ?? {}, (request, response) => {
 			let text = "";
 			request.setEncoding("utf8").on("data", (chunk) => text += chunk);
 			request.on("end", () => {
@@ -138,17 +144,19 @@ class Authority {
 		});
 	}
 
-	/* An object, a text, a status; undefined: not at all. */
+	/* An object, a text, chunks of one, a status; undefined: not at all. */
 	respond(response, answer) {
 		if (answer === undefined)
 			this.hanging.push(response);
 		else if (typeof answer === "number")
 			response.writeHead(answer, answer === 302 ? { Location: this.url } : {}).end('{"authorized":true}');
+		else if (answer.chunks !== undefined)
+			answer.chunks.forEach((chunk, i) => i + 1 < answer.chunks.length ? response.write(chunk) : response.end(chunk));
 		else
 			response.end(typeof answer === "string" ? answer : JSON.stringify(answer));
 	}
 
-	get url() { return `http://127.0.0.1:${this.server.address().port}/may?join=1`; }
+	get url() { return `${this.scheme}://127.0.0.1:${this.server.address().port}/may?join=1`; }
 
 	async end() {
 		this.server.closeAllConnections();
@@ -249,6 +257,15 @@ route "asked:*" { class = "room" authorize_url = "${authority.url}" }
 		await client.ok("join", { channel: "private-a" });
 	});
 
+	test("an answer in chunks", async () => {
+		const client = await open();
+
+		authority.answer = () => ({ chunks: ['{"author', 'ized":true', "}"] });
+		await client.ok("join", { channel: "private-a" });
+		authority.answer = () => ({ chunks: ['{"authorized":true,"more":"', "x".repeat(10_000), "x".repeat(10_000), '"}'] });
+		await client.refused("FORBIDDEN", "join", { channel: "private-b" });
+	});
+
 	test("who is not allowed is not asked for", async () => {
 		const client = await open({ claims: { team: "red" } });
 
@@ -342,5 +359,76 @@ route "asked:*" { class = "room" authorize_url = "${authority.url}" }
 		assert.equal(authority.asked.length, 3);
 		many.forEach((client) => client.cut());
 		await other.stop();
+	});
+});
+
+describe("an authorize_url of https", { concurrency: false }, () => {
+	const dir = mkdtempSync(path.join(tmpdir(), "roost-guards-"));
+	const file = (name) => path.join(dir, name);
+
+	/* A certificate that vouches for itself: what a server shows. */
+	function certify(name, host) {
+		execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", `/CN=${name}`,
+			"-addext", `subjectAltName=${host}`, "-keyout", file(`${name}.key`), "-out", file(`${name}.crt`)], { stdio: "ignore" });
+		return { key: readFileSync(file(`${name}.key`)), cert: readFileSync(file(`${name}.crt`)) };
+	}
+
+	const shown = certify("shown", "IP:127.0.0.1"), elsewhere = certify("elsewhere", "DNS:auth.example.com");
+
+	certify("stranger", "IP:127.0.0.1");
+	after(() => rmSync(dir, { recursive: true, force: true }));
+
+	async function serve(t, tls, ca) {
+		const authority = await Authority.listen(tls);
+		const daemon = await start({ env: { ROOST_AUTHORIZE_SECRET: SIGNING_SECRET },
+			options: { "authorize.cache": 0, ...ca !== undefined && { "authorize.ca_file": ca } },
+			config: `route "private-*" { class = "pusher" authorize_url = "${authority.url}" }` });
+		const client = await PusherClient.open(daemon);
+
+		t.after(async () => {
+			client.cut();
+			await daemon.stop();
+			await authority.end();
+		});
+		return { authority, client, daemon };
+	}
+
+	test("with a certificate that is vouched for, over one connection", async (t) => {
+		writeFileSync(file("many.crt"), ["stranger", "shown"].map((name) => readFileSync(file(`${name}.crt`))).join("by hand\n"));
+		const { authority, client } = await serve(t, shown, file("many.crt"));
+		let connections = 0;
+
+		authority.server.on("secureConnection", () => connections++);
+		for (let i = 0; i < 3; i++)
+			await client.ok("join", { channel: `private-${i}` });
+		authority.answer = () => ({ authorized: false, reason: "no" });
+		assert.equal(await client.refused("FORBIDDEN", "join", { channel: "private-b" }), "no");
+		assert.deepEqual([authority.asked.length, connections], [4, 1]);
+	});
+
+	for (const [what, tls, ca] of [
+		["a stranger's certificate", shown, "stranger.crt"],
+		["a certificate that only the system could vouch for", shown, undefined],
+		["a certificate of another host", elsewhere, "elsewhere.crt"],
+	])
+		test(`${what} lets nobody in, and gets no question`, async (t) => {
+			const { authority, client, daemon } = await serve(t, tls, ca && file(ca));
+
+			assert.equal(await client.refused("FORBIDDEN", "join", { channel: "private-a" }), "Access denied");
+			await daemon.logged(/authorizer https:\S+: SSL: .*: refused|authorizer https:\S+: .*certificate.*: refused/);
+			assert.equal(authority.asked.length, 0);
+		});
+
+	test("a reload reads the file again", async (t) => {
+		copyFileSync(file("stranger.crt"), file("ca.crt"));
+		const { client, daemon } = await serve(t, shown, file("ca.crt"));
+
+		await client.refused("FORBIDDEN", "join", { channel: "private-a" });
+		writeFileSync(file("ca.crt"), "nothing\n");
+		await daemon.reload({ refused: true });
+		await daemon.logged(/authorize\.ca_file: \S+: expected certificates in PEM/);
+		copyFileSync(file("shown.crt"), file("ca.crt"));
+		await daemon.reload();
+		await client.ok("join", { channel: "private-a" });
 	});
 });

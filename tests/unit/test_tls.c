@@ -798,6 +798,82 @@ START_TEST(bad_file_is_named_with_the_reason)
 }
 END_TEST
 
+static void
+make_good(FILE *to, const char *file)
+{
+	FILE *from = fopen(file, "r");
+	int   c;
+
+	ck_assert_ptr_nonnull(from);
+	while ((c = getc(from)) != EOF)
+		putc(c, to);
+	fclose(from);
+}
+
+/* Text around them, and a key that has no business there, are left out. */
+START_TEST(authorities_are_read)
+{
+	char		   made[64];
+	autobuf struct buf pem = { 0 };
+	char		  *why = NULL;
+	FILE		  *f;
+
+	name_file(made, "made");
+	f = fopen(made, "w");
+	fputs("whose it is\n", f);
+	make_good(f, cert_file);
+	make_good(f, key_file);
+	fputs("and another\n", f);
+	make_good(f, big_cert_file);
+	fputs("the end", f);
+	fclose(f);
+	ck_assert_int_eq(tls_read_authorities(made, &pem, &why), 0);
+	unlink(made);
+	ck_assert_ptr_null(why);
+	buf_add_char(&pem, '\0');
+	ck_assert_ptr_nonnull(strstr(pem.p, "-----BEGIN CERTIFICATE-----"));
+	ck_assert_ptr_ne(strstr(pem.p, "-----BEGIN CERTIFICATE-----"), strstr(pem.p + 1, "-----BEGIN CERTIFICATE-----"));
+	ck_assert_ptr_null(strstr(pem.p, "KEY"));
+	ck_assert_ptr_null(strstr(pem.p, "another"));
+}
+END_TEST
+
+static const struct {
+	const char *before, *behind;	/* a certificate; NULL = that is not there */
+	const char *why;
+} bad_authorities[] = {
+	{ NULL, NULL, "No such file or directory" },
+	{ "", NULL, "no start line" },
+	{ "hello\n", NULL, "no start line" },
+	{ "", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "" },
+	{ "", "-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n", "" },
+};
+
+START_TEST(bad_authorities_are_refused)
+{
+	char		   made[64], want[192];
+	autobuf struct buf pem = { 0 };
+	autofree char	  *why = NULL;
+	FILE		  *f;
+
+	name_file(made, "made");
+	if (bad_authorities[_i].before != NULL) {
+		f = fopen(made, "w");
+		fputs(bad_authorities[_i].before, f);
+		if (bad_authorities[_i].behind != NULL) {
+			make_good(f, cert_file);
+			fputs(bad_authorities[_i].behind, f);
+		}
+		fclose(f);
+	}
+	snprintf(want, sizeof(want), "%s: expected certificates in PEM (%s", made, bad_authorities[_i].why);
+	ck_assert_int_eq(tls_read_authorities(made, &pem, &why), -EINVAL);
+	unlink(made);
+	ck_assert_msg(strncmp(why, want, strlen(want)) == 0, "\"%s\" is not \"%s...\"", why, want);
+	ck_assert_uint_eq(pem.n, 0);
+}
+END_TEST
+
 #define ROWS(table)	((int)(sizeof(table) / sizeof((table)[0])))
 
 static void
@@ -846,6 +922,8 @@ tls_suite(void)
 	add_end_tests(t);
 	tcase_add_test(t, free_is_nice_to_nothing);
 	tcase_add_loop_test(t, bad_file_is_named_with_the_reason, 0, ROWS(bad_files));
+	tcase_add_test(t, authorities_are_read);
+	tcase_add_loop_test(t, bad_authorities_are_refused, 0, ROWS(bad_authorities));
 	suite_add_tcase(s, t);
 	return s;
 }
