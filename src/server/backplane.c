@@ -477,9 +477,10 @@ backplane_leave(struct backplane *b)
 bool
 backplane_has_left(const struct backplane *b)
 {
-	bool busy = b->redis != NULL && redis_is_up(b->redis) && history_is_transacting(b->history);
+	bool is_storing = b->redis != NULL && redis_is_up(b->redis) && history_is_transacting(b->history);
+	bool is_telling = b->happenings != NULL && happenings_are_sweeping(b->happenings);
 
-	return b->left && !busy;
+	return b->left && !is_storing && !is_telling;
 }
 
 const char *

@@ -602,6 +602,15 @@ happenings_leave(struct happenings *h)
 	happenings_sweep(h, slice_str(h->node), h->epoch, "closed");
 }
 
+bool
+happenings_are_sweeping(const struct happenings *h)
+{
+	list_each(link, &h->sweeps)
+		if (list_entry(link, const struct sweep, in_sweeps)->asked)
+			return true;
+	return false;
+}
+
 struct happenings *
 happenings_new(struct loop *loop, struct redis *redis, const struct happenings_options *o)
 {

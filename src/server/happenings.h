@@ -33,5 +33,7 @@ void happenings_on_place(struct happenings *, uint64_t epoch);
 void happenings_on_clean(struct happenings *, struct slice node, uint64_t epoch);
 /* No session is left: writes what waits, and what Redis keeps about us goes. */
 void happenings_leave(struct happenings *);
+/* Is Redis still to tell what is gone? While it can be reached: it goes step by step. */
+bool happenings_are_sweeping(const struct happenings *);
 
 #endif

@@ -315,6 +315,28 @@ START_TEST(leaving)
 }
 END_TEST
 
+static bool
+has_swept(void *arg)
+{
+	return !happenings_are_sweeping(arg);
+}
+
+/* Whose ends were dropped are told, however many: a node does not end before. */
+START_TEST(leaving_many)
+{
+	begin_one(&a);
+	expect(2, BEGUN);
+	for (unsigned i = 2; i < 3000; i++)
+		with_redis_do("HSET test:node:a:clients 0000000a-%x ann", i);
+	ck_assert(!happenings_are_sweeping(a.h));
+	happenings_leave(a.h);
+	ck_assert(happenings_are_sweeping(a.h));
+	ck_assert(with_redis_turn_until(loop, has_swept, a.h, WAIT_MS));
+	ck_assert_int_eq(with_redis_int("EXISTS test:node:a:clients"), 0);
+	ck_assert_int_eq(with_redis_int("XLEN events"), 2 + 1 + 2999);
+}
+END_TEST
+
 /* What Redis refuses waits until it is taken. */
 START_TEST(the_key_holds_something_else)
 {
@@ -346,6 +368,7 @@ happenings_suite(void)
 	tcase_add_test(tc, redis_is_away);
 	tcase_add_test(tc, redis_stands_still);
 	tcase_add_test(tc, leaving);
+	tcase_add_test(tc, leaving_many);
 	tcase_add_test(tc, the_key_holds_something_else);
 	return s;
 }
