@@ -14,97 +14,13 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/stats.h"
+#include "server/happenings_scripts.h"
 #include "server/topic_type.h"
 
 #define MAX_FLYING	1000	/* sent, without an answer */
 #define RETRY_MS	1000
-#define KEEP_MS		"3600000"	/* what is known of a node outlives its last word: all nodes may be down for a while */
 #define REFRESH_MS	((uint64_t)10 * 60 * 1000)
-
-/*
- * The hash: a client's id, or "ID TOPIC", with the user; and #run, #epoch and #seq: whose it is, and the last happening
- * that was taken. KEYS: stream, hash. All of a node at once could take Redis too long: `sweep` tells whether more is left.
- */
-#define SWEEP \
-	"local function tell(max, node, cause, field, user)\n" \
-	"	local time = redis.call('TIME')\n" \
-	"	local at = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))\n" \
-	"	local client, topic = string.match(field, '^(%S+) (.*)$')\n" \
-	"	if topic then\n" \
-	"		local word = string.match(topic, '^(%l+)%-')\n" \
-	"		local types = { public = true, private = true, presence = true }\n" \
-	"		redis.call('XADD', KEYS[1], 'MAXLEN', '~', max, '*', 'event', 'channel.left', 'at', at,\n" \
-	"		    'node', node, 'clientId', client, 'userId', user, 'channel', topic,\n" \
-	"		    'type', word and types[word] and word or 'topic', 'cause', cause)\n" \
-	"	else\n" \
-	"		redis.call('XADD', KEYS[1], 'MAXLEN', '~', max, '*', 'event', 'client.disconnected', 'at', at,\n" \
-	"		    'node', node, 'clientId', field, 'userId', user, 'cause', cause)\n" \
-	"	end\n" \
-	"	redis.call('HDEL', KEYS[2], field)\n" \
-	"end\n" \
-	"local function sweep(max, node, cause)\n" \
-	"	local cursor, n = '0', 0\n" \
-	"	repeat\n" \
-	"		local got = redis.call('HSCAN', KEYS[2], cursor, 'COUNT', 500)\n" \
-	"		cursor = got[1]\n" \
-	"		for pass = 1, 2 do\n" \
-	"			for i = 1, #got[2], 2 do\n" \
-	"				local field = got[2][i]\n" \
-	"				local is_channel = string.find(field, ' ', 1, true) ~= nil\n" \
-	"				if string.sub(field, 1, 1) ~= '#' and is_channel == (pass == 1)\n" \
-	"				    and redis.call('HEXISTS', KEYS[2], field) == 1 then\n" \
-	"					tell(max, node, cause, field, got[2][i + 1])\n" \
-	"					n = n + 1\n" \
-	"				end\n" \
-	"			end\n" \
-	"		end\n" \
-	"	until cursor == '0' or n >= 1000\n" \
-	"	if cursor ~= '0' then return true end\n" \
-	"	redis.call('DEL', KEYS[2])\n" \
-	"	return false\n" \
-	"end\n"
-
-/* ARGV: max length, node, cause, epoch up to which it is dead. 1 = there is more. */
-static struct redis_script sweep_script = { .name = "events_sweep", .text =
-	SWEEP
-	"local epoch = redis.call('HGET', KEYS[2], '#epoch')\n"
-	"if not epoch or tonumber(epoch) > tonumber(ARGV[4]) then return 0 end\n"
-	"return sweep(ARGV[1], ARGV[2], ARGV[3]) and 1 or 0\n"
-};
-
-/*
- * The hash becomes ours. ARGV: max length, node, cause for those whom another process of our id has left, run, epoch, the
- * last seq that was answered. 0 = what it held is still known, 1 = nothing is known of us, 2 = ask again.
- */
-static struct redis_script place_script = { .name = "events_place", .text =
-	SWEEP
-	"local run = redis.call('HGET', KEYS[2], '#run')\n"
-	"if run and run ~= ARGV[4] and sweep(ARGV[1], ARGV[2], ARGV[3]) then return 2 end\n"
-	"if run ~= ARGV[4] then redis.call('HSET', KEYS[2], '#run', ARGV[4], '#seq', ARGV[6]) end\n"
-	"redis.call('HSET', KEYS[2], '#epoch', ARGV[5])\n"
-	"redis.call('PEXPIRE', KEYS[2], " KEEP_MS ")\n"
-	"return run == ARGV[4] and 0 or 1\n"
-};
-
-/*
- * One happening. ARGV: run, seq, max length, '+', '-' or '=', field, user, then the entry. Told only if it is news. -1 = the
- * hash is not ours, or one before it is missing.
- */
-static struct redis_script tell_script = { .name = "events_tell", .text =
-	"local was = redis.call('HMGET', KEYS[2], '#run', '#seq')\n"
-	"if was[1] ~= ARGV[1] or not was[2] then return -1 end\n"
-	"local seq, last = tonumber(ARGV[2]), tonumber(was[2])\n"
-	"if seq <= last then return 0 end\n"
-	"if seq > last + 1 then return -1 end\n"
-	"local here = redis.call('HEXISTS', KEYS[2], ARGV[5]) == 1\n"
-	"local news = ARGV[4] == '=' or here == (ARGV[4] == '-')\n"
-	"if news then redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', unpack(ARGV, 7)) end\n"
-	"if ARGV[4] == '+' then redis.call('HSET', KEYS[2], ARGV[5], ARGV[6]) end\n"
-	"if ARGV[4] == '-' then redis.call('HDEL', KEYS[2], ARGV[5]) end\n"
-	"redis.call('HSET', KEYS[2], '#seq', ARGV[2])\n"
-	"redis.call('PEXPIRE', KEYS[2], " KEEP_MS ")\n"
-	"return news and 1 or 0\n"
-};
+#define SCAN_COUNT	"500"	/* fields of the hash that are looked at together */
 
 enum step { BEGINS, ENDS, LOST };
 
@@ -116,7 +32,8 @@ struct happening {
 	int64_t		   at;
 	uint64_t	   lost;	/* how many, of LOST */
 	enum step	   step;
-	bool		   again;	/* told before, and then as lost */
+	bool		   counted;	/* in n_waiting */
+	bool		   again;	/* begun before: Redis does not know it */
 	struct slice	   field, user, cause;	/* in `text` */
 	char		   text[];
 };
@@ -124,6 +41,8 @@ struct happening {
 /* A client or one of its channels, as we know it: what Redis should know, too. */
 struct presentee {
 	struct slice	field, user;	/* in `text` */
+	bool		past;		/* that it began waits no more: it was told, or dropped */
+	bool		known;		/* found in Redis, while that is compared */
 	char		text[];
 };
 
@@ -131,7 +50,8 @@ struct presentee {
 struct sweep {
 	struct list	   in_sweeps;
 	struct happenings *all;
-	uint64_t	   epoch;
+	uint64_t	   epoch;	/* of an orphan 0: nobody knows it */
+	bool		   orphan;
 	bool		   asked;
 	const char	  *cause;
 	char		   node[];
@@ -141,6 +61,7 @@ struct happenings {
 	struct loop	*loop;
 	struct redis	*redis;
 	char		*stream, *prefix, *node, *key;
+	char		*nodes, *registry;	/* keys: those that have such a hash; those that live */
 	char		 run[9];
 	char		 max_length[24];
 	uint64_t	 max_queue;
@@ -150,14 +71,16 @@ struct happenings {
 	struct map	 here;
 	struct list	 waiting;
 	struct list	 flying;
-	struct list	 again;		/* came back: before those in `waiting` */
+	struct list	 again;		/* came back: before all others */
+	struct list	 restated;	/* those that are told again: before those in `waiting` */
 	struct list	 sweeps;
-	uint64_t	 n_waiting;	/* but those that are told again */
+	uint64_t	 n_waiting;	/* of what has happened, until it is told */
 	unsigned	 n_flying;
 	unsigned	 asking;	/* place_script's answers to come */
 	uint64_t	 lost;		/* dropped, and not yet told */
 	bool		 telling_lost;	/* such an entry waits, or is on its way */
 	bool		 placed;
+	bool		 comparing;	/* what Redis knows is looked at: nothing is sent meanwhile */
 	bool		 said_trouble;	/* the log knows */
 	struct timer	 retry;
 	struct timer	 refresh;
@@ -238,7 +161,16 @@ happening_entry(const struct happening *e, struct slice *words, unsigned *n, str
 	}
 }
 
-static void happenings_restate(struct happenings *);
+static void
+happening_pass(const struct happening *e)
+{
+	struct presentee *p = e->step == BEGINS ? map_get(&e->all->here, e->field) : NULL;
+
+	if (p != NULL)
+		p->past = true;
+}
+
+static void happenings_compare(struct happenings *);
 static void happenings_flush(struct happenings *);
 static void happenings_trouble(struct happenings *, const struct redisReply *, const char *what);
 
@@ -258,11 +190,11 @@ on_told(void *arg, const struct redisReply *r)
 	h->answered = e->seq;
 	stats->events_total += r->integer == 1;
 	h->said_trouble = false;
-	if (e->step != LOST && !e->again)
-		h->n_waiting--;
+	h->n_waiting -= e->counted;
+	happening_pass(e);
 	if (e->step == LOST) {
 		h->telling_lost = false;
-		happenings_restate(h);
+		happenings_compare(h);
 	}
 	happening_free(e);
 	happenings_flush(h);
@@ -286,7 +218,7 @@ happening_send(struct happening *e)
 	args[4] = e->field;
 	args[5] = e->user;
 	happening_entry(e, args, &n, numbers);
-	r = redis_eval(h->redis, &tell_script, on_told, e, keys, 2, args, n);
+	r = redis_eval(h->redis, &happenings_tell_script, on_told, e, keys, 2, args, n);
 	if (r < 0)
 		return r;
 	if (e->seq == 0)
@@ -310,30 +242,7 @@ happening_new(struct happenings *h, enum step step, struct slice field, struct s
 	return e;
 }
 
-/* Those that are here, told again to who knows nothing of them. Clients come before their channels. */
-static void
-happenings_restate(struct happenings *h)
-{
-	list_each(link, &h->waiting)
-		if (list_entry(link, struct happening, in_list)->again)
-			happening_free(list_entry(link, struct happening, in_list));
-	for (int pass = 0; pass < 2; pass++) {
-		const struct presentee *p;
-		size_t			at = 0;
-
-		while ((p = map_next(&h->here, &at)) != NULL) {
-			struct happening *e;
-
-			if (is_of_channel(p->field) != (pass == 1))
-				continue;
-			e = happening_new(h, BEGINS, p->field, p->user, SLICE(""));
-			e->again = true;
-			list_append(&h->waiting, &e->in_list);
-		}
-	}
-}
-
-/* What was dropped is told where it is missing; what it leaves unknown is told anew behind that. */
+/* Stands before all that was not dropped; what it leaves unknown is found out behind it. */
 static void
 happenings_tell_lost(struct happenings *h)
 {
@@ -342,16 +251,21 @@ happenings_tell_lost(struct happenings *h)
 	e->lost = h->lost;
 	h->lost = 0;
 	h->telling_lost = true;
-	/* In front: a list is a ring. */
-	list_append(h->waiting.next, &e->in_list);
+	list_append(&h->again, &e->in_list);
+}
+
+static bool
+happenings_wait(const struct happenings *h)
+{
+	return !list_empty(&h->again) || !list_empty(&h->restated) || !list_empty(&h->waiting);
 }
 
 static void
 happenings_send(struct happenings *h, unsigned max)
 {
-	struct list *lists[] = { &h->again, &h->waiting };
+	struct list *lists[] = { &h->again, &h->restated, &h->waiting };
 
-	for (unsigned i = 0; i < 2; i++)
+	for (unsigned i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		while (!list_empty(lists[i])) {
 			struct happening *e = list_entry(lists[i]->next, struct happening, in_list);
 
@@ -365,19 +279,129 @@ happenings_flush(struct happenings *h)
 {
 	if (!redis_is_up(h->redis))
 		h->placed = false;
-	if (!h->placed)
+	if (!h->placed || h->comparing)
 		return;
-	if (h->lost > 0 && !h->telling_lost && list_empty(&h->again) && h->n_flying < MAX_FLYING)
+	if (h->lost > 0 && !h->telling_lost && list_empty(&h->again))
 		happenings_tell_lost(h);
 	happenings_send(h, MAX_FLYING);
 	/* Redis' own queue is full, and nothing of ours is in it that would bring us back. */
-	if (h->n_flying == 0 && !list_empty(&h->waiting) && !timer_is_set(&h->retry))
+	if (h->n_flying == 0 && happenings_wait(h) && !timer_is_set(&h->retry))
 		loop_timer(h->loop, &h->retry, h->loop->now + RETRY_MS);
+}
+
+/* What Redis knows of us is held against what is true. */
+
+/* Clients come before their channels. Whose beginning waits is told by that. */
+static void
+happenings_restate(struct happenings *h)
+{
+	list_each(link, &h->restated)
+		happening_free(list_entry(link, struct happening, in_list));
+	for (int pass = 0; pass < 2; pass++) {
+		const struct presentee *p;
+		size_t			at = 0;
+
+		while ((p = map_next(&h->here, &at)) != NULL) {
+			struct happening *e;
+
+			if (!p->past || p->known || is_of_channel(p->field) != (pass == 1))
+				continue;
+			e = happening_new(h, BEGINS, p->field, p->user, SLICE(""));
+			e->again = true;
+			list_append(&h->restated, &e->in_list);
+		}
+	}
+}
+
+/* Where its end waits to be told that comes first, and this is no news. */
+static void
+happenings_compare_field(struct happenings *h, struct slice field, struct slice user)
+{
+	struct presentee *p = map_get(&h->here, field);
+	struct happening *e;
+
+	if (p != NULL)
+		p->known = true;
+	if (p != NULL || slice_starts(field, SLICE("#")))
+		return;
+	e = happening_new(h, ENDS, field, user, SLICE("unknown"));
+	list_append(&h->waiting, &e->in_list);
+}
+
+static struct slice
+reply_text(const struct redisReply *r)
+{
+	return r->type == REDIS_REPLY_STRING ? slice(r->str, r->len) : SLICE("");
+}
+
+static void happenings_scan(struct happenings *, struct slice cursor);
+
+static void
+on_scanned(void *arg, const struct redisReply *r)
+{
+	struct happenings	*h = arg;
+	const struct redisReply *fields;
+
+	/* Another walk, begun behind it, may have seen all. */
+	if (!h->comparing)
+		return;
+	if (r == NULL || r->type != REDIS_REPLY_ARRAY || r->elements != 2) {
+		happenings_trouble(h, r, "show our clients");
+		return;
+	}
+	fields = r->element[1];
+	for (size_t i = 0; i + 1 < fields->elements; i += 2)
+		happenings_compare_field(h, reply_text(fields->element[i]), reply_text(fields->element[i + 1]));
+	if (!slice_is(reply_text(r->element[0]), "0")) {
+		happenings_scan(h, reply_text(r->element[0]));
+		return;
+	}
+	h->comparing = false;
+	happenings_restate(h);
+	happenings_flush(h);
+}
+
+static void
+happenings_scan(struct happenings *h, struct slice cursor)
+{
+	struct slice argv[] = { SLICE("HSCAN"), slice_str(h->key), cursor, SLICE("COUNT"), SLICE(SCAN_COUNT) };
+
+	if (redis_command(h->redis, on_scanned, h, argv, sizeof(argv) / sizeof(argv[0])) < 0)
+		happenings_trouble(h, NULL, "");
+}
+
+/* Who is missing there is told again; who is there and has gone, as gone. What an earlier walk has found is found anew. */
+static void
+happenings_compare(struct happenings *h)
+{
+	struct presentee *p;
+	size_t		  at = 0;
+
+	while ((p = map_next(&h->here, &at)) != NULL)
+		p->known = false;
+	list_each(link, &h->waiting)
+		if (!list_entry(link, struct happening, in_list)->counted)
+			happening_free(list_entry(link, struct happening, in_list));
+	h->comparing = true;
+	happenings_scan(h, SLICE("0"));
 }
 
 /* Another node's clients are lost. */
 
 static void sweep_ask(struct sweep *);
+static void happenings_ask_orphans(struct happenings *);
+
+static void
+sweep_done(struct sweep *s)
+{
+	struct happenings *h = s->all;
+	const bool	   orphan = s->orphan;
+
+	list_remove(&s->in_sweeps);
+	free(s);
+	if (!orphan)
+		happenings_ask_orphans(h);
+}
 
 static void
 on_swept(void *arg, const struct redisReply *r)
@@ -385,16 +409,12 @@ on_swept(void *arg, const struct redisReply *r)
 	struct sweep *s = arg;
 
 	s->asked = false;
-	if (r == NULL || r->type != REDIS_REPLY_INTEGER) {
+	if (r == NULL || r->type != REDIS_REPLY_INTEGER)
 		happenings_trouble(s->all, r, "tell what a node has lost");
-		return;
-	}
-	if (r->integer != 0) {
+	else if (r->integer != 0)
 		sweep_ask(s);
-		return;
-	}
-	list_remove(&s->in_sweeps);
-	free(s);
+	else
+		sweep_done(s);
 }
 
 static void
@@ -403,24 +423,69 @@ sweep_ask(struct sweep *s)
 	struct happenings *h = s->all;
 	autofree char	  *key = xasprintf("%snode:%s:clients", h->prefix, s->node);
 	struct number	   epoch;
-	struct slice	   keys[] = { slice_str(h->stream), slice_str(key) };
+	struct slice	   keys[] = { slice_str(h->stream), slice_str(key), slice_str(h->nodes), slice_str(h->registry) };
 	struct slice	   args[] = {
-		slice_str(h->max_length), slice_str(s->node), slice_str(s->cause), number_text(&epoch, s->epoch),
+		slice_str(h->max_length), slice_str(s->node), slice_str(s->cause),
+		s->orphan ? SLICE("") : number_text(&epoch, s->epoch),
 	};
 
-	s->asked = redis_eval(h->redis, &sweep_script, on_swept, s, keys, 2, args, 4) == 0;
+	s->asked = redis_eval(h->redis, &happenings_sweep_script, on_swept, s, keys, 4, args, 4) == 0;
+}
+
+static struct sweep *
+sweep_new(struct happenings *h, struct slice node, const char *cause)
+{
+	struct sweep *s = xmalloc(sizeof(*s) + node.n + 1);
+
+	*s = (struct sweep){ .all = h, .cause = cause };
+	memcpy(s->node, node.p, node.n);
+	s->node[node.n] = '\0';
+	list_append(&h->sweeps, &s->in_sweeps);
+	return s;
 }
 
 static void
 happenings_sweep(struct happenings *h, struct slice node, uint64_t epoch, const char *cause)
 {
-	struct sweep *s = xmalloc(sizeof(*s) + node.n + 1);
+	struct sweep *s = sweep_new(h, node, cause);
 
-	*s = (struct sweep){ .all = h, .epoch = epoch, .cause = cause };
-	memcpy(s->node, node.p, node.n);
-	s->node[node.n] = '\0';
-	list_append(&h->sweeps, &s->in_sweeps);
+	s->epoch = epoch;
 	sweep_ask(s);
+}
+
+static bool
+happenings_has_sweep(const struct happenings *h, struct slice node)
+{
+	list_each(link, &h->sweeps)
+		if (slice_is(node, list_entry(link, struct sweep, in_sweeps)->node))
+			return true;
+	return false;
+}
+
+/* Where that cannot be known, the next place, or death, asks again. */
+static void
+on_orphans(void *arg, const struct redisReply *r)
+{
+	struct happenings *h = arg;
+
+	for (size_t i = 0; r != NULL && r->type == REDIS_REPLY_ARRAY && i < r->elements; i++) {
+		struct slice  node = reply_text(r->element[i]);
+		struct sweep *s;
+
+		if (slice_is(node, h->node) || happenings_has_sweep(h, node))
+			continue;
+		s = sweep_new(h, node, "node_lost");
+		s->orphan = true;
+		sweep_ask(s);
+	}
+}
+
+static void
+happenings_ask_orphans(struct happenings *h)
+{
+	struct slice keys[] = { slice_str(h->nodes), slice_str(h->registry) };
+
+	redis_eval(h->redis, &happenings_orphans_script, on_orphans, h, keys, 2, NULL, 0);
 }
 
 void
@@ -455,14 +520,17 @@ on_placed(void *arg, const struct redisReply *r)
 		return;
 	}
 	h->placed = true;
-	if (r->integer == 1)
-		happenings_restate(h);
+	if (r->integer == 3)
+		log_warn("events: Redis has forgotten the last it was told: it is told again who is here");
+	if (r->integer != 0 || h->comparing)
+		happenings_compare(h);
 	list_each(link, &h->sweeps) {
 		struct sweep *s = list_entry(link, struct sweep, in_sweeps);
 
 		if (!s->asked)
 			sweep_ask(s);
 	}
+	happenings_ask_orphans(h);
 	happenings_flush(h);
 }
 
@@ -470,13 +538,13 @@ static void
 happenings_ask(struct happenings *h)
 {
 	struct number epoch, seq;
-	struct slice  keys[] = { slice_str(h->stream), slice_str(h->key) };
+	struct slice  keys[] = { slice_str(h->stream), slice_str(h->key), slice_str(h->nodes) };
 	struct slice  args[] = {
 		slice_str(h->max_length), slice_str(h->node), SLICE("node_lost"), slice_str(h->run),
 		number_text(&epoch, h->epoch), number_text(&seq, h->answered),
 	};
 
-	if (redis_eval(h->redis, &place_script, on_placed, h, keys, 2, args, 6) == 0)
+	if (redis_eval(h->redis, &happenings_place_script, on_placed, h, keys, 3, args, 6) == 0)
 		h->asking++;
 	else
 		loop_timer(h->loop, &h->retry, h->loop->now + RETRY_MS);
@@ -520,7 +588,7 @@ static void
 happenings_refresh(struct timer *t, uint64_t now)
 {
 	struct happenings *h = container_of(t, struct happenings, refresh);
-	struct slice	   argv[] = { SLICE("PEXPIRE"), slice_str(h->key), SLICE(KEEP_MS) };
+	struct slice	   argv[] = { SLICE("PEXPIRE"), slice_str(h->key), SLICE(HAPPENINGS_KEEP_MS) };
 
 	/* Where it fails, the next one will do. */
 	if (h->placed)
@@ -536,8 +604,9 @@ happenings_drop_oldest(struct happenings *h)
 	list_each(link, &h->waiting) {
 		struct happening *e = list_entry(link, struct happening, in_list);
 
-		if (e->again || e->step == LOST)
+		if (!e->counted)
 			continue;
+		happening_pass(e);
 		happening_free(e);
 		h->n_waiting--;
 		stats->events_dropped_total++;
@@ -557,6 +626,7 @@ happenings_remember(struct happenings *h, enum step step, struct slice field, st
 	if (step == ENDS)
 		return;
 	p = xmalloc(sizeof(*p) + field.n + user.n);
+	*p = (struct presentee){ .past = false };
 	at = p->text;
 	p->field = add_text(&at, field);
 	p->user = add_text(&at, user);
@@ -568,6 +638,7 @@ happenings_add(struct happenings *h, enum step step, struct slice field, struct 
 {
 	struct happening *e = happening_new(h, step, field, user, slice_str(why));
 
+	e->counted = true;
 	happenings_remember(h, step, field, user);
 	list_append(&h->waiting, &e->in_list);
 	if (++h->n_waiting > h->max_queue)
@@ -622,6 +693,8 @@ happenings_new(struct loop *loop, struct redis *redis, const struct happenings_o
 	h->prefix = xstrdup(o->prefix);
 	h->node = xstrdup(o->node);
 	h->key = xasprintf("%snode:%s:clients", o->prefix, o->node);
+	h->nodes = xasprintf("%snodes:clients", o->prefix);
+	h->registry = xasprintf("%snodes", o->prefix);
 	h->max_queue = o->max_queue;
 	snprintf(h->run, sizeof(h->run), "%08" PRIx32, o->run);
 	snprintf(h->max_length, sizeof(h->max_length), "%" PRIu64, o->max_length);
@@ -629,12 +702,14 @@ happenings_new(struct loop *loop, struct redis *redis, const struct happenings_o
 	list_init(&h->waiting);
 	list_init(&h->flying);
 	list_init(&h->again);
+	list_init(&h->restated);
 	list_init(&h->sweeps);
 	h->retry.fire = happenings_retry;
 	h->refresh.fire = happenings_refresh;
-	redis_add_script(redis, &tell_script);
-	redis_add_script(redis, &place_script);
-	redis_add_script(redis, &sweep_script);
+	redis_add_script(redis, &happenings_tell_script);
+	redis_add_script(redis, &happenings_place_script);
+	redis_add_script(redis, &happenings_sweep_script);
+	redis_add_script(redis, &happenings_orphans_script);
 	loop_timer(loop, &h->refresh, loop->now + REFRESH_MS);
 	return h;
 }
@@ -661,6 +736,7 @@ happenings_free(struct happenings *h)
 	happenings_free_list(&h->waiting);
 	happenings_free_list(&h->flying);
 	happenings_free_list(&h->again);
+	happenings_free_list(&h->restated);
 	list_each(link, &h->sweeps)
 		free(list_entry(link, struct sweep, in_sweeps));
 	while ((p = map_next(&h->here, &at)) != NULL)
@@ -670,6 +746,8 @@ happenings_free(struct happenings *h)
 	free(h->prefix);
 	free(h->node);
 	free(h->key);
+	free(h->nodes);
+	free(h->registry);
 	free(h);
 	return NULL;
 }

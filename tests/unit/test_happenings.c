@@ -31,6 +31,8 @@ on_up(void *arg)
 {
 	struct node *n = arg;
 
+	/* As the cluster does. */
+	with_redis_do("ZADD test:nodes 1 %s", n->name);
 	if (n->epoch != 0)
 		happenings_on_place(n->h, n->epoch);
 }
@@ -88,7 +90,8 @@ tear_down(void)
 {
 	if (a.h != NULL)
 		node_end(&a);
-	node_end(&b);
+	if (b.h != NULL)
+		node_end(&b);
 	loop_free(loop);
 	with_redis_end();
 }
@@ -109,7 +112,7 @@ channel(struct node *n, unsigned id, const char *topic, bool joined)
 	struct session s = { .who = &nobody };
 
 	snprintf(s.id, sizeof(s.id), "%08x-%x", n->run, id);
-	happenings_watcher.channel(n->h, &s, slice_str(topic), SLICE("ann"), joined, joined ? NULL : "left");
+	happenings_watcher.channel(n->h, &s, slice_str(topic), SLICE("ann"), joined, joined ? NULL : "leave");
 }
 
 static const char *
@@ -222,6 +225,54 @@ START_TEST(a_lost_node_with_many_clients)
 }
 END_TEST
 
+static long long
+told(const char *event)
+{
+	autobuf struct buf all = { 0 };
+	long long	   n = 0;
+
+	read_stream(&all);
+	buf_add_char(&all, '\0');
+	for (const char *at = all.p; (at = strstr(at, event)) != NULL; at++)
+		n++;
+	return n;
+}
+
+/* Whoever tells what a node held dies at it, and the node comes back: all were lost, and those that are there come again. */
+START_TEST(half_of_a_lost_node)
+{
+	begin_one(&a);
+	expect(2, BEGUN);
+	for (unsigned i = 2; i < 9000; i++)
+		with_redis_do("HSET test:node:a:clients 0000000a-%x ann", i);
+	happenings_on_clean(b.h, SLICE("a"), 1);
+	ck_assert(with_redis_turn_until(loop, has_entries, (void *)(intptr_t)3, WAIT_MS));
+	node_end(&b);
+	ck_assert_int_eq(with_redis_int("EXISTS test:node:a:clients"), 1);
+	happenings_on_place(a.h, 4);
+	ck_assert(with_redis_turn_until(loop, has_entries, (void *)(intptr_t)(2 + 9000 + 2), WAIT_MS));
+	with_redis_turn_until(loop, is_over, NULL, 30);
+	ck_assert_int_eq(told("client.disconnected"), 8999);
+	ck_assert_int_eq(told("channel.left"), 1);
+	ck_assert_int_eq(told("a client.connected 1 1;a channel.joined 1 room:1 1;"), 1);
+	ck_assert_int_eq(with_redis_int("HLEN test:node:a:clients"), 5);
+}
+END_TEST
+
+/* Who was to tell it has died before: the next who looks finds it. */
+START_TEST(a_lost_node_that_nobody_told_of)
+{
+	begin_one(&a);
+	expect(2, BEGUN);
+	node_end(&a);
+	with_redis_do("ZREM test:nodes a");
+	happenings_on_clean(b.h, SLICE("c"), 9);
+	expect(4, BEGUN "a channel.left 1 room:1 node_lost;a client.disconnected 1 node_lost;");
+	ck_assert(is_gone("test:node:a:clients"));
+	ck_assert_int_eq(with_redis_int("SISMEMBER test:nodes:clients a"), 0);
+}
+END_TEST
+
 /* The next process of the same id tells what the last one held. */
 START_TEST(a_node_that_began_anew)
 {
@@ -258,7 +309,7 @@ START_TEST(the_same_place_again)
 	happenings_on_place(a.h, 1);
 	happenings_on_place(a.h, 1);
 	channel(&a, 1, "room:1", false);
-	expect(3, BEGUN "a channel.left 1 room:1 left;");
+	expect(3, BEGUN "a channel.left 1 room:1 leave;");
 }
 END_TEST
 
@@ -283,8 +334,47 @@ START_TEST(redis_is_away)
 	}
 	ck_assert_uint_eq(stats->events_dropped_total - dropped, MAX_QUEUE);
 	with_redis_restart();
-	expect(7, "a events.lost 4;a client.connected 2;a client.disconnected 2 closed;a client.connected 2;"
-	    "a client.disconnected 2 closed;a client.connected 1 1;a channel.joined 1 room:1 1;");
+	expect(7, "a events.lost 4;a client.connected 1 1;a channel.joined 1 room:1 1;a client.connected 2;"
+	    "a client.disconnected 2 closed;a client.connected 2;a client.disconnected 2 closed;");
+}
+END_TEST
+
+/* Whose end was dropped is found out; what Redis knows rightly is not told again. */
+START_TEST(a_dropped_end)
+{
+	begin_one(&a);
+	client(&a, 2, true);
+	expect(3, BEGUN "a client.connected 2;");
+	with_redis_pause();
+	ck_assert(with_redis_turn_until(loop, is_down, NULL, WAIT_MS));
+	client(&a, 2, false);
+	for (unsigned i = 0; i < MAX_QUEUE; i++)
+		channel(&a, 1, "room:2", i % 2 == 0);
+	with_redis_continue();
+	expect(9, BEGUN "a client.connected 2;a events.lost 1;a channel.joined 1 room:2;a channel.left 1 room:2 leave;"
+	    "a channel.joined 1 room:2;a channel.left 1 room:2 leave;a client.disconnected 2 unknown;");
+}
+END_TEST
+
+/* As from an old snapshot, or a replica that was behind: what it has forgotten is told again, and it goes on. */
+START_TEST(redis_goes_back)
+{
+	begin_one(&a);
+	client(&a, 2, true);
+	expect(3, BEGUN "a client.connected 2;");
+	with_redis_do("COPY test:node:a:clients before");
+	client(&a, 3, true);
+	client(&a, 2, false);
+	expect(5, BEGUN "a client.connected 2;a client.connected 3;a client.disconnected 2 closed;");
+	with_redis_do("COPY before test:node:a:clients REPLACE");
+	with_redis_do("DEL events");
+	channel(&a, 1, "room:1", false);
+	expect(3, "a channel.left 1 room:1 leave;a client.connected 3 1;a client.disconnected 2 unknown;");
+	client(&a, 3, false);
+	client(&a, 1, false);
+	expect(5, "a channel.left 1 room:1 leave;a client.connected 3 1;a client.disconnected 2 unknown;"
+	    "a client.disconnected 3 closed;a client.disconnected 1 closed;");
+	ck_assert_int_eq(with_redis_int("HLEN test:node:a:clients"), 3);
 }
 END_TEST
 
@@ -299,7 +389,7 @@ START_TEST(redis_stands_still)
 	channel(&a, 1, "room:1", true);
 	ck_assert(with_redis_turn_until(loop, is_down, NULL, WAIT_MS));
 	with_redis_continue();
-	expect(4, "a client.connected 1;a channel.joined 1 room:1;a channel.left 1 room:1 left;a channel.joined 1 room:1;");
+	expect(4, "a client.connected 1;a channel.joined 1 room:1;a channel.left 1 room:1 leave;a channel.joined 1 room:1;");
 }
 END_TEST
 
@@ -311,7 +401,7 @@ START_TEST(leaving)
 	client(&a, 1, false);
 	happenings_leave(a.h);
 	ck_assert(with_redis_turn_until(loop, is_gone, "test:node:a:clients", WAIT_MS));
-	expect(4, BEGUN "a channel.left 1 room:1 left;a client.disconnected 1 closed;");
+	expect(4, BEGUN "a channel.left 1 room:1 leave;a client.disconnected 1 closed;");
 }
 END_TEST
 
@@ -362,10 +452,14 @@ happenings_suite(void)
 	tcase_add_test(tc, each_is_told_once_in_order);
 	tcase_add_test(tc, a_lost_node);
 	tcase_add_test(tc, a_lost_node_with_many_clients);
+	tcase_add_test(tc, half_of_a_lost_node);
+	tcase_add_test(tc, a_lost_node_that_nobody_told_of);
 	tcase_add_test(tc, a_node_that_began_anew);
 	tcase_add_test(tc, a_node_that_comes_back);
 	tcase_add_test(tc, the_same_place_again);
 	tcase_add_test(tc, redis_is_away);
+	tcase_add_test(tc, a_dropped_end);
+	tcase_add_test(tc, redis_goes_back);
 	tcase_add_test(tc, redis_stands_still);
 	tcase_add_test(tc, leaving);
 	tcase_add_test(tc, leaving_many);
