@@ -23,14 +23,14 @@ struct headcount {
 	int64_t		since;		/* ms since 1970: when the first of them came, on any of these nodes; 0 = nobody is there */
 };
 
-/* counts[i] is of the i-th topic; lent. So many nodes have not answered in time (or INQUIRY_NOBODY has), and are not in it. */
+/* counts[i] is of the i-th topic; lent. So many nodes have not answered in time, or INQUIRY_NOBODY: they are not in it. */
 typedef void headcount_fn(void *arg, const struct headcount *counts, unsigned silent);
 
 /* Borrows all. */
 void headcounts_init(struct headcounts *, struct inquiries *, struct hub *);
 /*
- * `fn` is told once, on a node alone (or of no topic at all) before this returns; or -errno and nothing happens: -ENOTCONN, -ENOBUFS. The topics
- * are only read before it returns.
+ * `fn` is told once, on a node alone (or of no topic at all) before this returns; or -errno and nothing happens:
+ * -ENOTCONN, -ENOBUFS. The topics are only read before it returns.
  */
 int headcount(struct headcounts *, const struct slice *topics, unsigned n, headcount_fn *, void *arg);
 /* Another node's question, or our own: a message of the type "count". */

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { CONVERGED, Cluster, ROUTES, SLACK } from "./cluster.mjs";
+import { Client } from "./crowd.mjs";
 import { PATIENCE, start, waitFor, within } from "./harness.mjs";
 import { Member } from "./presence_model.mjs";
 import { ISO, PusherClient } from "./pusher.mjs";
@@ -308,6 +309,22 @@ describe("three nodes", { skip: noRedis, concurrency: false }, () => {
 				{ channels: [{ name: other, type: "public", memberCount: 1, nodes: 1 }], next: null });
 			assert.deepEqual(await call(id, "GET", `/api/channels?prefix=${prefix}&type=public`), { channels: [], next: null });
 			assert.deepEqual(await call(id, "GET", `/api/channels?prefix=${encodeURIComponent("*")}`), { channels: [], next: null });
+		}
+	});
+
+	test("a page of a thousand channels with long names", async () => {
+		const prefix = fresh("room:thousand-"), n = 1000;
+		const names = Array.from({ length: n }, (_, i) => `${prefix}:${String(i).padStart(3, "0")}${'"'.repeat(220)}`);
+
+		for (let i = 0; i < n; i += 100) {
+			const client = await Client.open(c.node(IDS[i / 100 % 3]).port);
+			clients.push(client);
+			await Promise.all(names.slice(i, i + 100).map((name) => client.join(name)));
+		}
+		for (const id of IDS) {
+			const list = () => call(id, "GET", `/api/channels?limit=${n}&prefix=${encodeURIComponent(prefix)}`);
+			await waitFor(async () => (await list()).channels.length === n, "all to be heard");
+			assert.deepEqual(await list(), { channels: names.map((name) => ({ name, type: "topic", memberCount: 1, nodes: 1 })), next: null });
 		}
 	});
 
