@@ -109,7 +109,7 @@ pusher_joined(struct channel *ch)
 
 /* Messages. */
 
-/* Would it pass for a word of the server's? */
+/* Would it pass for a word of the server's, or tell all a secret that is meant for it? */
 static bool
 event_is_reserved(struct slice event)
 {
@@ -118,7 +118,7 @@ event_is_reserved(struct slice event)
 	for (unsigned i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
 		if (slice_starts(event, slice_str(starts[i])))
 			return true;
-	return slice_is(event, "system") || slice_is(event, "token_expiring");
+	return slice_is(event, "system") || slice_is(event, "token_expiring") || slice_is(event, "access_token");
 }
 
 static bool

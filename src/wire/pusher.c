@@ -8,7 +8,7 @@
 #define MAX_CHANNEL	164	/* bytes of a name */
 #define MAX_TYPE	16	/* bytes; no type that we know is longer */
 
-enum member { M_TYPE, M_REQUEST_ID, M_CHANNEL, M_EVENT, M_USER_INFO, M_DATA, N_MEMBERS };
+enum member { M_TYPE, M_REQUEST_ID, M_CHANNEL, M_EVENT, M_USER_INFO, M_DATA, M_ACCESS_TOKEN, N_MEMBERS };
 
 static const struct slice names[N_MEMBERS] = {
 	[M_TYPE] = { "type", 4 },
@@ -17,9 +17,10 @@ static const struct slice names[N_MEMBERS] = {
 	[M_EVENT] = { "event", 5 },
 	[M_USER_INFO] = { "userInfo", 8 },
 	[M_DATA] = { "data", 4 },
+	[M_ACCESS_TOKEN] = { "access_token", 12 },
 };
 
-#define LONGEST_NAME	9
+#define LONGEST_NAME	12
 
 struct type {
 	struct slice	 name;
@@ -32,6 +33,7 @@ static const struct type types[] = {
 	{ { "leave", 5 }, PUSHER_LEAVE, { "phx_leave", 9 } },
 	{ { "channel:message", 15 }, PUSHER_MESSAGE, { "channel:message", 15 } },
 	{ { "channel:update", 14 }, PUSHER_UPDATE, { "channel:update", 14 } },
+	{ { "access_token", 12 }, PUSHER_TOKEN, { "access_token", 12 } },
 	{ { "ping", 4 }, PUSHER_PING, { "heartbeat", 9 } },
 };
 
@@ -157,7 +159,7 @@ set_channel(struct inbound *in, struct slice token)
 	return true;
 }
 
-/* May clients say it? Not what would pass for a word of ours. */
+/* May clients say it? Not what would pass for a word of ours, nor what would tell all a secret that is meant for us. */
 static bool
 is_event(struct slice token)
 {
@@ -173,7 +175,7 @@ is_event(struct slice token)
 	for (unsigned i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
 		if (slice_starts(text, slice_str(reserved[i])))
 			return false;
-	return !slice_is(text, "system") && !slice_is(text, "token_expiring");
+	return !slice_is(text, "system") && !slice_is(text, "token_expiring") && !slice_is(text, "access_token");
 }
 
 /* Are the members that the request may leave out what they should be, where they are there? */

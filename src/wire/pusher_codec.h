@@ -13,6 +13,7 @@ enum pusher_kind {
 	PUSHER_LEAVE = 'l',
 	PUSHER_MESSAGE = 'm',
 	PUSHER_UPDATE = 'u',
+	PUSHER_TOKEN = 't',
 	PUSHER_PING = 'p',
 	PUSHER_NONE = 'x'	/* no request that we know */
 };

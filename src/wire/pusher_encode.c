@@ -118,6 +118,8 @@ answer_type(enum pusher_kind kind)
 		return SLICE("channel:sent");
 	case PUSHER_UPDATE:
 		return SLICE("channel:updated");
+	case PUSHER_TOKEN:
+		return SLICE("token_renewed");
 	default:
 		return SLICE("pong");
 	}

@@ -72,6 +72,8 @@ static const struct reason {
 	{ "too many channels joined", BY_KIND, SLICE_OF("\"Too many channels joined\"") },
 	{ "too many topics", BY_KIND, SLICE_OF("\"Too many channels\"") },
 	{ "join_pending", BY_KIND, SLICE_OF("\"Too many messages wait for the join\"") },
+	{ "too_many_members", C_JOIN_FAILED, SLICE_OF("\"This user has too many members here\"") },
+	{ "join_failed", C_JOIN_FAILED, { NULL, 0 } },
 	{ "timeout", BY_KIND, SLICE_OF("\"It took too long\"") },
 	{ "unavailable", BY_KIND, SLICE_OF("\"Unavailable, try again later\"") },
 };
@@ -87,6 +89,7 @@ unmatched(enum pusher_kind kind)
 	switch (kind) {
 	case PUSHER_MESSAGE:
 	case PUSHER_LEAVE:
+	case PUSHER_TOKEN:
 		return C_NOT_IN_CHANNEL;
 	case PUSHER_UPDATE:
 		return C_NOT_MEMBER;

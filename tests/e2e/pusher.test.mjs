@@ -542,7 +542,7 @@ describe("what is refused", { concurrency: false }, () => {
 		await client.refused("INVALID_REQUEST", "channel:update", { channel });
 		await client.refused("INVALID_REQUEST", "channel:update", { channel, userInfo: { text: "a".repeat(5000) } });
 		for (const event of ["", 7, null, "phx_join", "presence_diff", "presence:member_left", "channel:joined", "pusher_internal:x", "system", "token_expiring",
-			"a".repeat(129), "a\u0000b", "a\nb"])
+			"access_token", "a".repeat(129), "a\u0000b", "a\nb"])
 			await client.refused("INVALID_REQUEST", "channel:message", { channel, event, data: 1 });
 		client.send(`{"type":"channel:message","requestId":"twice","channel":"${channel}","channel":"public-x","data":1}`);
 		assert.equal((await client.hears({ requestId: "twice" })).code, "INVALID_REQUEST");
@@ -616,6 +616,27 @@ describe("what is refused", { concurrency: false }, () => {
 		assert.deepEqual(ended, { type: "error", channel: "private-a", code: "FORBIDDEN" });
 		await c.refused("FORBIDDEN", "join", { channel: "private-a" });
 		await c.close();
+		await short.stop();
+	});
+
+	test("a token may be renewed before", async (t) => {
+		const short = await start({ options: { "auth.leeway": "0", "auth.expiry_warning": "2s" } });
+		const exp = Math.floor(Date.now() / 1000) + 3, channel = "private-a";
+
+		t.after(() => short.child.kill("SIGKILL"));
+		const c = await PusherClient.join(short, channel, { claims: { exp } }), other = await PusherClient.join(short, channel);
+		await c.hears({ type: "token_expiring" });
+		await c.refused("INVALID_REQUEST", "access_token", { channel });
+		await c.refused("FORBIDDEN", "access_token", { channel, access_token: "nonsense" });
+		await c.refused("FORBIDDEN", "access_token", { channel, access_token: mint({ user_id: "u2" }) });
+		await c.refused("NOT_IN_CHANNEL", "access_token", { channel: "private-b", access_token: mint() });
+		assert.deepEqual(await c.ok("access_token", { channel, access_token: mint() }), { type: "token_renewed", channel });
+		await sleep((exp + 1) * 1000 - Date.now());
+		await c.ok("join", { channel: "private-b" });
+		await c.hearsNothing();
+		await other.hearsNothing();
+		await c.close();
+		await other.close();
 		await short.stop();
 	});
 });

@@ -465,7 +465,7 @@ START_TEST(more_members_of_a_user_than_may_be)
 	tracker_set_options(bench.tracker, &few);
 	joining(b, JOIN(ROOM, ""));
 	client_hears_like(b, JOINED(MEMBER("u1", "") "," MEMBER("u1", ""), MEMBER("u1", "")));
-	client_hears(b, ERROR_AT(ROOM, "", "INTERNAL_ERROR", "Internal error"));
+	client_hears(b, ERROR_AT(ROOM, "", "JOIN_FAILED", "This user has too many members here"));
 	client_says(b, SAY(""));
 	client_hears(b, ERROR("7", "NOT_IN_CHANNEL", "Not in this channel"));
 	joining(c, PHX_JOIN(ROOM, "{}"));
@@ -732,6 +732,7 @@ static const struct {
 	{ "channel:message", "{\"event\":\"pusher_internal:x\"}", INVALID("event") },
 	{ "channel:message", "{\"event\":\"s\\u0079stem\"}", INVALID("event") },
 	{ "channel:message", "{\"event\":\"token_expiring\"}", INVALID("event") },
+	{ "channel:message", "{\"event\":\"access_token\"}", INVALID("event") },
 	{ "channel:message", "[]", INVALID("payload") },
 	{ "presence:member_left", "{}", REASON("unknown_event") },
 	{ "presence_x", "{}", REASON("unknown_event") },

@@ -52,6 +52,7 @@ static const struct {
 	{ SAY(",\"event\":\"systems\",\"userInfo\":1"), "m\"r\"", "public-a", "channel:message" },
 	{ SAY(",\"event\":\"phx\""), "m\"r\"", "public-a", "channel:message" },
 	{ REQUEST("channel:update", ",\"channel\":\"presence-a\",\"userInfo\":{}"), "u\"r\"", "presence-a", "channel:update" },
+	{ REQUEST("access_token", ",\"channel\":\"private-a\",\"access_token\":\"e.y.J\""), "t\"r\"", "private-a", "access_token" },
 	{ REQUEST("ping", ""), "p\"r\"", "phoenix", "heartbeat" },
 	{ "{\"type\":\"ping\"}", "p", "phoenix", "heartbeat" },
 	{ "{\"type\":\"ping\",\"channel\":7,\"userInfo\":0,\"event\":\"\"}", "p", "phoenix", "heartbeat" },
@@ -134,6 +135,7 @@ static const struct {
 	{ REQUEST("leave", ""), "invalid request", "l\"r\"", "" },
 	{ REQUEST("channel:message", ",\"data\":1"), "invalid request", "m\"r\"", "" },
 	{ REQUEST("channel:update", ",\"userInfo\":{}"), "invalid request", "u\"r\"", "" },
+	{ REQUEST("access_token", ",\"access_token\":\"e.y.J\""), "invalid request", "t\"r\"", "" },
 	{ REQUEST("join", ",\"channel\":null"), "invalid request", "j\"r\"", "" },
 	{ REQUEST("join", ",\"channel\":1"), "invalid request", "j\"r\"", "" },
 	{ REQUEST("join", ",\"channel\":{}"), "invalid request", "j\"r\"", "" },
@@ -156,6 +158,8 @@ static const struct {
 	{ JOIN(",\"channel\":\"public-b\""), "invalid request", "j\"r\"", "public-b" },
 	{ JOIN(",\"userInfo\":{},\"user\\u0049nfo\":{}"), "invalid request", "j\"r\"", "public-a" },
 	{ SAY(",\"data\":1,\"data\":2"), "invalid request", "m\"r\"", "public-a" },
+	{ REQUEST("access_token", ",\"channel\":\"private-a\",\"access_token\":\"a\",\"access_token\":\"b\""), "invalid request",
+	  "t\"r\"", "private-a" },
 	{ SAY(",\"event\":\"a\",\"event\":\"b\""), "invalid request", "m\"r\"", "public-a" },
 	{ JOIN(",\"requestId\":\"s\""), "invalid request", "j", "public-a" },
 	{ JOIN(",\"requestId\":\"s\",\"requestId\":\"t\""), "invalid request", "j", "public-a" },
@@ -181,6 +185,7 @@ static const struct {
 	{ SAY(",\"event\":\"pusher_internal:member_added\""), "invalid request", "m\"r\"", "public-a" },
 	{ SAY(",\"event\":\"system\""), "invalid request", "m\"r\"", "public-a" },
 	{ SAY(",\"event\":\"token_expiring\""), "invalid request", "m\"r\"", "public-a" },
+	{ SAY(",\"event\":\"access_token\""), "invalid request", "m\"r\"", "public-a" },
 };
 
 START_TEST(faults_are_told_from_requests)
@@ -319,6 +324,7 @@ static const struct {
 	  "{\"type\":\"channel:sent\",\"requestId\":[ 1, {} ],\"channel\":\"public-a\",\"delivered\":5 }" },
 	{ "unull", true, "{\"member\":{\"id\":\"\\u00e4\xc3\xa4\"}}",
 	  "{\"type\":\"channel:updated\",\"requestId\":null,\"channel\":\"public-a\",\"member\":{\"id\":\"\\u00e4\xc3\xa4\"}}" },
+	{ "t1", true, "{}", "{\"type\":\"token_renewed\",\"requestId\":1,\"channel\":\"public-a\"}" },
 	{ "p\"\\ud800\\/\"", true, "", "{\"type\":\"pong\",\"requestId\":\"\\ud800\\/\"}" },
 	{ "p", true, "{ }", "{\"type\":\"pong\"}" },
 	{ "j\"r\"", false, "{\"reason\":\"unauthorized\"}",
@@ -361,16 +367,17 @@ START_TEST(a_reply_of_raw_bytes)
 }
 END_TEST
 
-/* By kind: of j, l, m, u, p and x. */
+/* By kind: of j, l, m, u, p, x and t. */
 static const struct {
 	const char *reason;
-	const char *code[6];
+	const char *code[7];
 } codes[] = {
-#define ALL(code)	{ code, code, code, code, code, code }
+#define ALL(code)	{ code, code, code, code, code, code, code }
 	{ "unauthorized", ALL("FORBIDDEN") },
 	{ "token_expired", ALL("FORBIDDEN") },
 	{ "unmatched topic",
-	  { "INVALID_REQUEST", "NOT_IN_CHANNEL", "NOT_IN_CHANNEL", "NOT_MEMBER", "INVALID_REQUEST", "INVALID_REQUEST" } },
+	  { "INVALID_REQUEST", "NOT_IN_CHANNEL", "NOT_IN_CHANNEL", "NOT_MEMBER", "INVALID_REQUEST", "INVALID_REQUEST",
+	    "NOT_IN_CHANNEL" } },
 	{ "rate_limit", ALL("RATE_LIMIT_EXCEEDED") },
 	{ "rate_limited", ALL("RATE_LIMIT_EXCEEDED") },
 	{ "rate_limit_exceeded", ALL("RATE_LIMIT_EXCEEDED") },
@@ -386,7 +393,10 @@ static const struct {
 	{ "not_member", ALL("NOT_MEMBER") },
 	{ "not_found", ALL("NOT_FOUND") },
 	{ "disabled", ALL("CHANNELS_DISABLED") },
-#define BY_KIND	{ "JOIN_FAILED", "LEAVE_FAILED", "INTERNAL_ERROR", "UPDATE_FAILED", "INTERNAL_ERROR", "INTERNAL_ERROR" }
+	{ "too_many_members", ALL("JOIN_FAILED") },
+	{ "join_failed", ALL("JOIN_FAILED") },
+#define BY_KIND	{ "JOIN_FAILED", "LEAVE_FAILED", "INTERNAL_ERROR", "UPDATE_FAILED", "INTERNAL_ERROR", "INTERNAL_ERROR", \
+	"INTERNAL_ERROR" }
 	{ "too many channels joined", BY_KIND },
 	{ "too many topics", BY_KIND },
 	{ "join_pending", BY_KIND },
@@ -398,9 +408,9 @@ static const struct {
 
 START_TEST(codes_by_reason_and_kind)
 {
-	static const char kinds[] = "jlmupx";
+	static const char kinds[] = "jlmupxt";
 
-	for (unsigned k = 0; k < 6; k++) {
+	for (unsigned k = 0; k < 7; k++) {
 		char	       ref[3] = { kinds[k], '1', '\0' }, response[128], want[128];
 		struct message m = { .kind = MESSAGE_REPLY, .ref = slice_str(ref), .status = SLICE("error"), .topic_token = SLICE("null") };
 
