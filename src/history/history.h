@@ -101,8 +101,9 @@ void catchup_finish(struct catchup *, struct subscriber *);
 void catchup_cancel(struct catchup *);
 
 /*
- * A further page: before (or after) the message of that id; with p == NULL the newest (oldest). An id that is malformed or not
- * kept: an empty page with recovered false. `fn` is told once, later, unless history_free() comes first; -errno and it is not:
+ * A further page: before (or after) the message of that id; with p == NULL the newest (oldest). What was before a message can
+ * be read when that is gone; an id that is malformed, or of none that is kept, and what follows it is asked for: an empty page
+ * with recovered false. `fn` is told once, later, unless history_free() comes first; -errno and it is not:
  * -ENOTCONN, -ENOBUFS (too many of the asker's pages wait).
  */
 int history_page(struct history *, const struct history_asker *, struct slice topic, const struct history_limits *, bool forward,

@@ -10,7 +10,8 @@
 struct asked_page {
 	struct list	 in_history;
 	struct loop_task answer;	/* where the store need not be asked */
-	bool		 has_id;	/* it was asked from a message */
+	bool		 has_place;	/* it was asked from a message's place */
+	bool		 must_exist;	/* the message itself, too: what follows one that is gone may have gaps */
 	history_page_fn	*fn;
 	void		*arg;
 };
@@ -73,15 +74,15 @@ asked_page_told(void *arg, int error, const struct store_page *page)
 	struct asked_page *a = arg;
 	history_page_fn	  *fn = a->fn;
 	void		  *fn_arg = a->arg;
-	bool		   has_id = a->has_id;
+	bool		   has_place = a->has_place, must_exist = a->must_exist;
 
 	asked_page_free(a);
 	if (error < 0)
 		page_fail(fn, fn_arg, error);
-	else if (has_id && !page->found)
+	else if (must_exist && !page->found)
 		page_show(fn, fn_arg, &empty, 0, false);
 	else
-		page_show(fn, fn_arg, page, STORE_MAX_PAGE, has_id);
+		page_show(fn, fn_arg, page, STORE_MAX_PAGE, has_place);
 }
 
 /* An id that is none. */
@@ -98,7 +99,7 @@ history_page(struct history *h, const struct history_asker *who, struct slice to
     bool forward, struct slice id, unsigned limit, history_page_fn *fn, void *arg)
 {
 	struct store_read  r = {
-		.topic = topic, .forward = forward, .check = id.p != NULL, .limits = *limits,
+		.topic = topic, .forward = forward, .check = id.p != NULL && forward, .limits = *limits,
 		.limit = limit < 1 ? 1 : limit > STORE_MAX_PAGE ? STORE_MAX_PAGE : limit,
 	};
 	struct asked_page *a;
@@ -106,12 +107,14 @@ history_page(struct history *h, const struct history_asker *who, struct slice to
 	if (who != NULL && turns_are_full(who->turns))
 		return -ENOBUFS;
 	a = xmalloc(sizeof(*a));
-	*a = (struct asked_page){ .answer.run = asked_page_on_answer, .has_id = id.p != NULL, .fn = fn, .arg = arg };
+	*a = (struct asked_page){ .answer.run = asked_page_on_answer, .fn = fn, .arg = arg };
 	list_append(&h->pages, &a->in_history);
 	if (id.p != NULL && uuid_to_position(id, &r.from, &r.tail) < 0) {
 		loop_at_end(h->loop, &a->answer);
 		return 0;
 	}
+	a->has_place = id.p != NULL;
+	a->must_exist = r.check;
 	if (turns_read(h, who, &r, asked_page_told, a) != NULL)
 		return 0;
 	asked_page_free(a);

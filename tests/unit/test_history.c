@@ -545,7 +545,7 @@ START_TEST(pages)
 		{ false, 3, 10, "{\"n\":1} {\"n\":2} recovered" },
 		{ true, 3, 1, "{\"n\":4} more recovered" },
 		{ true, 5, 10, "recovered" },
-		{ false, -1, 10, "" },
+		{ false, -1, 10, "recovered" },
 		{ true, -1, 10, "" },
 		{ false, 0, 0, "{\"n\":5} more " },
 		{ false, 0, 100000, "{\"n\":1} {\"n\":2} {\"n\":3} {\"n\":4} {\"n\":5} " },
@@ -568,6 +568,28 @@ START_TEST(pages)
 	memory_turns();
 	ck_assert_str_eq(got.p, rows[_i].page);
 	hearer_free(a);
+}
+END_TEST
+
+/* Who scrolls back from there goes on; who asks what followed is told that there may be a gap. */
+START_TEST(pages_around_what_is_gone)
+{
+	struct hearer	  *a = joined();
+	struct said	   said[4] = { 0 }, gone = { 0 };
+	autobuf struct buf before = { 0 }, after = { 0 };
+
+	memory_turns();
+	for (unsigned n = 1; n <= 3; n++)
+		say_number(a, n, true, &said[n]);
+	memory_turns();
+	hearer_free(a);
+	ck_assert_int_eq(history_remove(history, WORLD_TOPIC, &limits, slice_str(said[2].id), on_said, &gone), 0);
+	memory_turns();
+	ck_assert_int_eq(history_page(history, NULL, WORLD_TOPIC, &limits, false, slice_str(said[2].id), 5, page_numbers, &before), 0);
+	ck_assert_int_eq(history_page(history, NULL, WORLD_TOPIC, &limits, true, slice_str(said[2].id), 5, page_numbers, &after), 0);
+	memory_turns();
+	ck_assert_str_eq(before.p, "{\"n\":1} recovered");
+	ck_assert_str_eq(after.p, "");
 }
 END_TEST
 
@@ -596,6 +618,7 @@ history_suite(void)
 	tcase_add_test(t, marks);
 	tcase_add_test(t, said_by_nobody);
 	tcase_add_test(t, removed);
+	tcase_add_test(t, pages_around_what_is_gone);
 	tcase_add_test(t, memory_runs_out);
 	tcase_add_test(t, said_while_it_is_told);
 	tcase_add_loop_test(t, pages, 0, 9);
