@@ -132,9 +132,13 @@ struct channel_class {
 	bool	shows_presence;
 	/*
 	 * Broadcasts of this class' channels name who says them and when, to clients of the Pusher-style protocol: {"clientId",
-	 * "userId"} and a timestamp. (A client of that protocol that joins where it is in already comes to handle_in, with the event phx_join.)
+	 * "userId"} and a timestamp.
 	 */
 	bool	names_senders;
+	/*
+	 * A client of that protocol joins where it is in already, and stays in: answers as the join was answered. NULL = ok, {}.
+	 */
+	int	(*rejoin)(struct channel *, const struct channel_message *params);
 	/* The list of channel_open_list() changed, by whichever channel of the user's, on any node. */
 	int	(*handle_list)(struct channel *);
 	/*

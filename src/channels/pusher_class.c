@@ -100,6 +100,13 @@ pusher_join(struct channel *ch, const struct channel_message *params)
 }
 
 static int
+pusher_rejoin(struct channel *ch, const struct channel_message *params)
+{
+	pusher_answer_again(ch);
+	return 0;
+}
+
+static int
 pusher_joined(struct channel *ch)
 {
 	const struct pusher *p = channel_state(ch);
@@ -177,9 +184,7 @@ pusher_message(struct channel *ch, const struct channel_message *m)
 static int
 pusher_handle_in(struct channel *ch, const struct channel_message *m)
 {
-	if (slice_is(m->event, "phx_join"))
-		pusher_answer_again(ch);
-	else if (slice_is(m->event, "channel:message"))
+	if (slice_is(m->event, "channel:message"))
 		return pusher_message(ch, m);
 	else if (slice_is(m->event, "channel:update"))
 		return pusher_update(ch, m);
@@ -209,6 +214,7 @@ const struct channel_class pusher_class = {
 	.unconfigure = free,
 	.join = pusher_join,
 	.joined = pusher_joined,
+	.rejoin = pusher_rejoin,
 	.handle_in = pusher_handle_in,
 	.handle_presence = pusher_tell_members,
 	.shows_presence = true,

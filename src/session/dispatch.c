@@ -90,18 +90,6 @@ dispatch_unjoined(struct session *s, const struct inbound *in, bool binary, stru
 		session_reply_reason(s, null_token, in, "unmatched topic");
 }
 
-/* Events that only servers say. */
-static bool
-event_is_reserved(struct slice event)
-{
-	static const char *const names[] = { "presence_state", "presence_diff", "token_expiring", "system" };
-
-	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (slice_is(event, names[i]))
-			return true;
-	return slice_starts(event, SLICE("phx_")) || slice_starts(event, SLICE("pusher_internal:"));
-}
-
 /* Who stood on the old token stands on the new one. */
 static void
 access_token_taken(struct channel *ch)
@@ -173,9 +161,10 @@ dispatch_rate_limit(const struct channel_route *route, char text[RATE_LIMIT_LEN]
 	return channel_json(slice(text, (size_t)n));
 }
 
-/* `rate` NULL = none. */
+/* The class is asked by that callback. `rate` NULL = none. */
 static void
-dispatch_event(struct channel *ch, const struct inbound *in, const struct rate *rate)
+dispatch_event(struct channel *ch, const struct inbound *in, const struct rate *rate,
+    int (*handle)(struct channel *, const struct channel_message *))
 {
 	struct session	      *s = ch->session;
 	struct rates	      *rates = &s->env->rates;
@@ -193,7 +182,7 @@ dispatch_event(struct channel *ch, const struct inbound *in, const struct rate *
 	}
 	s->current = &d;
 	ch->depth++;
-	r = ch->route->class->handle_in(ch, &m);
+	r = handle(ch, &m);
 	ch->depth--;
 	/* What was refused does not count. */
 	if (rate != NULL && r >= 0 && d.ok && !d.posted)
@@ -206,15 +195,18 @@ dispatch_event(struct channel *ch, const struct inbound *in, const struct rate *
 static void
 dispatch_rejoin(struct channel *ch, const struct inbound *in, bool binary, struct slice data)
 {
-	struct session *s = ch->session;
+	const struct channel_class *class = ch->route->class;
+	struct session		   *s = ch->session;
 
 	if (!s->codec->joins_once) {
 		channel_end(ch, "replaced");
 		join_dispatch(s, in, binary, data);
 	} else if (!dispatch_is_usable(in))
 		dispatch_invalid_payload(s, ch->join_ref, in);
+	else if (class->rejoin != NULL)
+		dispatch_event(ch, in, NULL, class->rejoin);
 	else
-		dispatch_event(ch, in, NULL);
+		session_reply(s, ch->join_ref, in->ref, in->topic_token, true, channel_empty());
 }
 
 static void
@@ -232,14 +224,14 @@ dispatch_joined(struct channel *ch, const struct inbound *in, bool binary, struc
 	if (slice_is(in->event, "phx_leave")) {
 		session_reply(s, ch->join_ref, in->ref, in->topic_token, true, channel_empty());
 		channel_end(ch, "leave");
-	} else if (in->fault == FAULT_EVENT || event_is_reserved(in->event))
+	} else if (in->fault == FAULT_EVENT || message_is_reserved(in->event))
 		session_reply_reason(s, ch->join_ref, in, "unknown_event");
 	else if (!dispatch_is_usable(in))
 		dispatch_invalid_payload(s, ch->join_ref, in);
 	else if (slice_is(in->event, "access_token"))
 		dispatch_access_token(ch, in);
 	else
-		dispatch_event(ch, in, dispatch_rate(ch, in->event));
+		dispatch_event(ch, in, dispatch_rate(ch, in->event), ch->route->class->handle_in);
 }
 
 bool

@@ -23,7 +23,7 @@ struct codec {
 	int		(*decode)(struct inbound *in, bool binary, struct slice data);
 	/* Returns a new reference, or NULL if this format cannot carry it. */
 	struct frame   *(*encode)(const struct message *);
-	/* Who is in a channel and joins it again is answered by the class (handle_in of phx_join), and stays in. */
+	/* Who is in a channel and joins it again is answered by the class (rejoin), and stays in. */
 	bool		joins_once;
 	/* The server speaks first: see session_greet(). */
 	bool		greets;

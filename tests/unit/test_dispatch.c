@@ -40,6 +40,7 @@ static const struct {
 	{ "[\"1\",\"3\",\"room:a\",\"presence_diff\",{}]", REPLY("\"1\"", "\"3\"", "room:a", REASON("unknown_event")) },
 	{ "[\"1\",\"3\",\"room:a\",\"presence_state\",{}]", REPLY("\"1\"", "\"3\"", "room:a", REASON("unknown_event")) },
 	{ "[\"1\",\"3\",\"room:a\",\"token_expiring\",{}]", REPLY("\"1\"", "\"3\"", "room:a", REASON("unknown_event")) },
+	{ "[\"1\",\"3\",\"room:a\",\"message_deleted\",{}]", REPLY("\"1\"", "\"3\"", "room:a", REASON("unknown_event")) },
 	{ "[\"1\",\"3\",\"room:a\",\"system\",{}]", REPLY("\"1\"", "\"3\"", "room:a", REASON("unknown_event")) },
 	{ "[\"1\",\"3\",\"room:a\",\"pusher_internal:x\",{}]", REPLY("\"1\"", "\"3\"", "room:a", REASON("unknown_event")) },
 	{ "[\"1\",\"3\",\"room:a\",5,{}]", REPLY("\"1\"", "\"3\"", "room:a", REASON("unknown_event")) },
@@ -547,8 +548,7 @@ static int
 answers_again(struct channel *ch, const struct channel_message *m)
 {
 	note("%.*s;", SLICE_ARG(m->event));
-	if (slice_is(m->event, "phx_join"))
-		channel_reply_ok(ch, channel_json(SLICE("{\"again\":true}")));
+	channel_reply_ok(ch, channel_json(SLICE("{\"again\":true}")));
 	return 0;
 }
 
@@ -558,7 +558,7 @@ joins_once(void)
 	struct client *c = client_new(&codec_pusher, "u1", 0);
 
 	bench_route("public-*", NULL);
-	probe.handle_in = answers_again;
+	probe.rejoin = answers_again;
 	client_says(c, "{\"type\":\"join\",\"channel\":\"public-a\"}");
 	client_hears(c, "{\"type\":\"channel:joined\",\"channel\":\"public-a\"}");
 	noted("join public-a;joined;");
@@ -605,13 +605,26 @@ START_TEST(joined_already)
 }
 END_TEST
 
+/* A class that has nothing to say of it hears nothing of it, either. */
+START_TEST(joined_already_of_a_class_that_does_not_mind)
+{
+	struct client *c = joins_once();
+
+	probe.rejoin = NULL;
+	client_says(c, "{\"type\":\"join\",\"requestId\":2,\"channel\":\"public-a\"}");
+	client_hears(c, "{\"type\":\"channel:joined\",\"requestId\":2,\"channel\":\"public-a\"}");
+	client_hears_nothing(c);
+	noted("");
+}
+END_TEST
+
 START_TEST(joined_already_while_it_waits)
 {
 	struct client *c = client_new(&codec_pusher, "u1", 0);
 
 	bench_route("public-*", NULL);
 	probe.join = probe_join_later;
-	probe.handle_in = answers_again;
+	probe.rejoin = answers_again;
 	client_says(c, "{\"type\":\"join\",\"requestId\":1,\"channel\":\"public-a\"}");
 	client_says(c, "{\"type\":\"join\",\"requestId\":2,\"channel\":\"public-a\"}");
 	client_hears_nothing(c);
@@ -661,6 +674,7 @@ dispatch_suite(void)
 	tcase_add_checked_fixture(o, bench_begin, bench_end);
 	tcase_add_loop_test(o, requests_are_answered, 0, (int)(sizeof(requests) / sizeof(requests[0])));
 	tcase_add_test(o, joined_already);
+	tcase_add_test(o, joined_already_of_a_class_that_does_not_mind);
 	tcase_add_test(o, joined_already_while_it_waits);
 	suite_add_tcase(s, o);
 	return s;
