@@ -212,6 +212,11 @@ ROOST_API void channel_reply_reason(struct channel *, const char *reason);
 ROOST_API struct channel_ref *channel_defer(struct channel *);
 /* Answers and frees the reference; if the channel is over meanwhile, it only frees. status "ok" or "error". */
 ROOST_API void channel_ref_reply(struct channel_ref *, bool ok, struct channel_payload response);
+/*
+ * In handle_in, where what the client pushed stands for another event: is it within the rate that holds for that one? Then it
+ * is counted; else false, with an answer.
+ */
+ROOST_API bool channel_within_rate(struct channel *, struct slice event);
 
 /*
  * After join returned CHANNEL_LATER; exactly one of them, else limits.join_timeout refuses with

@@ -175,10 +175,14 @@ pusher_message(struct channel *ch, const struct channel_message *m)
 		return 0;
 	if (values[0].given)
 		event = values[0].text;
-	if (event_is_fine(event))
-		return pusher_say(ch, event, values[1].given ? values[1].token : SLICE("null"));
-	common_invalid(ch, SLICE("event"));
-	return 0;
+	if (!event_is_fine(event)) {
+		common_invalid(ch, SLICE("event"));
+		return 0;
+	}
+	/* The same event is counted the same, however it is said. */
+	if (!channel_within_rate(ch, event))
+		return 0;
+	return pusher_say(ch, event, values[1].given ? values[1].token : SLICE("null"));
 }
 
 static int

@@ -167,6 +167,26 @@ channel_ref_reply(struct channel_ref *ref, bool ok, struct channel_payload respo
 	free(ref);
 }
 
+bool
+channel_within_rate(struct channel *ch, struct slice event)
+{
+	const struct rate *rate = dispatch_rate(ch, event);
+	struct rates	  *rates = &ch->session->env->rates;
+	char		   host[ADDR_LEN], text[RATE_LIMIT_LEN];
+	struct slice	   owner;
+	uint64_t	   wait;
+
+	if (rate == NULL)
+		return true;
+	owner = dispatch_rate_owner(ch, host);
+	wait = rates_wait(rates, owner, channel_topic(ch), event, rate);
+	if (wait == 0)
+		rates_count(rates, owner, channel_topic(ch), event, rate);
+	else
+		channel_reply_error(ch, dispatch_rate_limit(ch->route, text, wait));
+	return wait == 0;
+}
+
 void
 channel_accept(struct channel *ch, struct channel_payload response)
 {

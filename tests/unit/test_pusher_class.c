@@ -853,6 +853,42 @@ START_TEST(a_lost_client_stays_for_the_grace)
 }
 END_TEST
 
+/* An event has its rate, however it is said; what is refused does not count. */
+START_TEST(rates_are_of_events)
+{
+	const struct rate twice = { .count = 2, .period_ms = 60000 };
+	struct client	 *a, *b, *c;
+
+	bench.routes = routes_unref(bench.routes);
+	bench.routes = routes_new();
+	bench_serve("presence-*", &pusher_class, NULL, 0, &twice);
+	a = pusher_in("u1");
+	b = phoenix_in("u1");
+	c = pusher_in("u2");
+	window();
+	client_forgets(a);
+	client_forgets(b);
+	client_says(a, SAY(",\"event\":\"say\""));
+	client_hears(a, SENT("2"));
+	client_says(b, PHX_PUSH("2", "say", "{}"));
+	client_forgets(a);
+	client_forgets(b);
+	client_forgets(c);
+	client_says(a, SAY(",\"event\":\"say\""));
+	client_hears(a, "{\"type\":\"error\",\"requestId\":7,\"channel\":\"" ROOM "\",\"code\":\"RATE_LIMIT_EXCEEDED\","
+	    "\"message\":\"Too many messages\",\"retryAfterMs\":60000}");
+	client_says(b, PHX_PUSH("3", "channel:message", "{\"event\":\"say\"}"));
+	client_hears(b, PHX_ANSWER("3", "{\"status\":\"error\",\"response\":{\"reason\":\"rate_limit\",\"retry_after_ms\":60000}}"));
+	client_hears_nothing(c);
+	client_says(a, SAY(",\"event\":\"other\""));
+	client_hears(a, SENT("2"));
+	pass(60000);
+	client_forgets(a);
+	client_says(a, SAY(",\"event\":\"say\""));
+	client_hears(a, SENT("2"));
+}
+END_TEST
+
 START_TEST(a_bad_option_is_refused)
 {
 	struct route_setting setting = { "leave_grace", "a while" };
@@ -902,6 +938,7 @@ pusher_class_suite(void)
 	tcase_add_test(t, not_in_the_channel);
 	tcase_add_test(t, public_channels);
 	tcase_add_test(t, a_lost_client_stays_for_the_grace);
+	tcase_add_test(t, rates_are_of_events);
 	tcase_add_test(t, a_bad_option_is_refused);
 	suite_add_tcase(s, t);
 	return s;
