@@ -226,7 +226,10 @@ tracker_leave(struct presence_member *m, uint64_t grace_ms)
 	free(m);
 }
 
-/* From here on somebody has seen what there is: so the others are told of it now, and what comes later is news to all. */
+/*
+ * From here on somebody has seen what there is: so the others are told of it now, and what comes later is news to all. But once
+ * in a window, or a storm of peeks would cost frames by its square: the rest is told at its end.
+ */
 static void
 peek_tell(struct loop_task *task)
 {
@@ -234,6 +237,13 @@ peek_tell(struct loop_task *task)
 	struct presence_topic *t = peek->topic;
 
 	if (!peek->told) {
+		const bool changed = !list_empty(&t->view.touched);
+
+		if (changed && t->hurried) {
+			topic_wait(t);
+			return;
+		}
+		t->hurried = t->hurried || changed;
 		peek->told = true;
 		/* Asked for before, as what the others make of the news may end the peek. */
 		loop_at_end(t->tracker->loop, task);

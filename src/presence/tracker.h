@@ -86,8 +86,9 @@ void tracker_set_news(struct tracker *, presence_news_fn *);
 struct presence_member *tracker_enter(struct tracker *, struct subscriber *sub, struct slice join_ref, enum presence_ways);
 /*
  * Holds a topic open that need not have members. `known` is told once, at the end of a turn: what the other nodes hold is known
- * (or was waited for long enough), and tracker_each() shows it: what is new was told before. Whatever changes from then on is
- * told, as its ways are, to who enters before tracker_unpeek(). Never NULL.
+ * (or was waited for long enough), and tracker_each() shows it: what is new was told before. That is done early for the first of
+ * them in a window; the others wait for its end, 500 ms at most. Whatever changes from then on is told, as its ways are, to who
+ * enters before tracker_unpeek(). Never NULL.
  */
 struct presence_peek *tracker_peek(struct tracker *, struct slice topic, enum presence_ways, void (*known)(void *arg), void *arg);
 /* Also from inside `known`, or before it was told. Takes NULL, returns NULL. */

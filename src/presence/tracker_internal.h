@@ -85,6 +85,7 @@ struct presence_topic {
 	bool			whole;		/* the next write is from 0 */
 	bool			loading;	/* no states, and no news, before `load`, or tracker_loaded() */
 	bool			known;		/* and what was loaded is in the view as it is shown */
+	bool			hurried;	/* for a peek's sake changes of this window were told before its end */
 	enum presence_ways	ways;		/* of its first member, or peek */
 	struct list		remotes;
 	struct timer		window;
@@ -132,6 +133,8 @@ void linger_stop(struct presence *);
 void topic_touch(struct presence_topic *);
 /* What can be told is told at the end of this turn. */
 void topic_hurry(struct presence_topic *);
+/* Somebody waits for the window's end: it is not far away. */
+void topic_wait(struct presence_topic *);
 /* What changed is told now. */
 void topic_tell(struct presence_topic *);
 /* Nobody holds it: it ends with its window. */

@@ -13,6 +13,7 @@
  */
 #define STRETCH_US	500
 #define STRETCH_MAX_MS	300
+#define WAIT_MAX_MS	500	/* who joins does not wait longer for the end of a window */
 
 void
 topic_touch(struct presence_topic *t)
@@ -32,6 +33,15 @@ topic_hurry(struct presence_topic *t)
 
 	if (news || t->n_newcomers > 0 || !list_empty(&t->peeks))
 		loop_timer(t->tracker->loop, &t->window, t->tracker->loop->now);
+}
+
+void
+topic_wait(struct presence_topic *t)
+{
+	const uint64_t due = t->tracker->loop->now + WAIT_MAX_MS;
+
+	if (!timer_is_set(&t->window) || t->window.due > due)
+		loop_timer(t->tracker->loop, &t->window, due);
 }
 
 bool
@@ -323,6 +333,7 @@ topic_on_window(struct timer *timer, uint64_t now_ms)
 {
 	struct presence_topic *t = container_of(timer, struct presence_topic, window);
 
+	t->hurried = false;
 	topic_write(t);
 	/* What is there before everything is known is no news, and known to clients who have seen nothing. */
 	if (!t->loading || !(t->ways & PRESENCE_NEWS))

@@ -365,6 +365,28 @@ START_TEST(one_for_another)
 }
 END_TEST
 
+/* One after the other, in one window: that costs its frames by how many come, not by their square. */
+START_TEST(a_storm_of_joins)
+{
+	struct client *a = phoenix_in("u0"), *b[20];
+
+	window();
+	client_forgets(a);
+	for (unsigned i = 0; i < 20; i++) {
+		autofree char *user = xasprintf("v%u", i);
+
+		b[i] = joining(phoenix(user), PHX_JOIN(ROOM, "{}"));
+	}
+	ck_assert_uint_le(a->out.n, 1);
+	for (unsigned i = 0; i < 4; i++)
+		window();
+	ck_assert_uint_le(a->out.n, 4);
+	for (unsigned i = 0; i < 20; i++)
+		ck_assert_uint_le(b[i]->out.n, 2 + 3);
+	ck_assert_uint_eq(tracker_count(bench.tracker, SLICE(ROOM)), 21);
+}
+END_TEST
+
 /* Another node's client is a member as any other. */
 static void
 other_node_tells(uint64_t version, const char *key, const char *ref, const char *meta, const char *gone)
@@ -920,6 +942,7 @@ pusher_class_suite(void)
 	tcase_add_test(t, several_tabs);
 	tcase_add_test(t, tabs_that_come_together);
 	tcase_add_test(t, one_for_another);
+	tcase_add_test(t, a_storm_of_joins);
 	tcase_add_test(t, members_of_other_nodes);
 	tcase_add_test(t, a_second_join_changes_nothing);
 	tcase_add_test(t, a_phoenix_client_joins_anew);

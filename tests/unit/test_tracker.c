@@ -1498,6 +1498,45 @@ START_TEST(a_look_and_what_follows)
 }
 END_TEST
 
+/* Many who come to look: what is new is told early to the first, and to the others at the end of the window. */
+START_TEST(looks_are_told_by_windows)
+{
+	struct viewer *a = enters_as(0, PRESENCE_BOTH);
+	struct presence_peek *first, *other;
+
+	tracks(a, "u", "{\"n\":1}");
+	first = tracker_peek(tracker, SLICE("t"), PRESENCE_BOTH, on_known, &peek);
+	turn_after(loop, 0);
+	has_said("!u +1 @0;knows 1;");
+	other = tracker_peek(tracker, SLICE("t"), PRESENCE_BOTH, on_known, &peek);
+	turn_after(loop, 0);
+	has_said("knows 1;");
+	tracks(a, "v", "{\"n\":2}");
+	first = tracker_unpeek(first);
+	first = tracker_peek(tracker, SLICE("t"), PRESENCE_BOTH, on_known, &peek);
+	turn_after(loop, 0);
+	has_said("");
+	window();
+	has_said("!v +2 @0;knows 2;");
+	/* Which is near, however long it is to be. */
+	tracks(a, "w", "{\"n\":3}");
+	loop_timer(loop, &tracker_topic(tracker, SLICE("t"))->window, loop->now + 60000);
+	tracker_unpeek(first);
+	first = tracker_peek(tracker, SLICE("t"), PRESENCE_BOTH, on_known, &peek);
+	turn_after(loop, 0);
+	has_said("!w +3 @0;knows 3;");
+	tracks(a, "x", "{\"n\":4}");
+	peeks(PRESENCE_BOTH);
+	turn_after(loop, 0);
+	has_said("");
+	turn_after(loop, 520);
+	has_said("!x +4 @0;knows 4;");
+	tracker_unpeek(first);
+	tracker_unpeek(other);
+	peek = tracker_unpeek(peek);
+}
+END_TEST
+
 /* Those who are there, whether it was told or not; who went without a word is not. */
 START_TEST(how_many_are_here)
 {
@@ -1650,6 +1689,7 @@ alone_case(void)
 	tcase_add_loop_test(t, a_look_and_what_follows, 0, 3);
 	tcase_add_test(t, a_look_that_ends_as_others_are_told);
 	tcase_add_test(t, how_many_are_here);
+	tcase_add_test(t, looks_are_told_by_windows);
 	return t;
 }
 
