@@ -13,7 +13,7 @@ check_ref(struct slice ref)
 {
 	enum json_kind kind;
 
-	assert(ref.n > 0 && ref.n <= MAX_REF && memchr("jlmupx", ref.p[0], 6) != NULL);
+	assert(ref.n > 0 && ref.n <= MAX_REF && memchr("jlmutpx", ref.p[0], 7) != NULL);
 	assert(ref.n == 1 || json_scan(slice_from(ref, 1), &kind) == (ssize_t)ref.n - 1);
 }
 
@@ -29,7 +29,8 @@ is_one_of(struct slice event, const char *const *names)
 static void
 check_request(const struct inbound *in)
 {
-	static const char *const events[] = { "phx_join", "phx_leave", "heartbeat", "channel:message", "channel:update", NULL };
+	static const char *const events[] = { "phx_join", "phx_leave", "heartbeat", "channel:message", "channel:update",
+		"access_token", NULL };
 	enum json_kind kind;
 
 	assert(in->why == NULL && in->ref.p[0] != 'x');
