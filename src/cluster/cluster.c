@@ -31,7 +31,7 @@ cluster_new(struct loop *loop, struct redis *redis, const struct cluster_options
 		.loop = loop, .redis = redis, .user = user, .arg = arg, .beat_ms = o->beat_ms,
 		.timeout_ms = o->timeout_ms,
 		.node = xstrdup(o->node), .prefix = xstrdup(o->prefix), .host = xstrdup(o->host),
-		.listen = xstrdup(o->listen), .version = xstrdup(o->version), .started = loop->now,
+		.listen = xstrdup(o->listen), .version = xstrdup(o->version), .started = loop->now + loop->stood,
 		.nodes_key = xasprintf("%snodes", o->prefix), .node_key = xasprintf("%snode:%s", o->prefix, o->node),
 		.channel = xasprintf("%scluster", o->prefix),
 		.tick.fire = cluster_tick, .left_timer.fire = cluster_tell_left,
@@ -207,7 +207,7 @@ cluster_beat(struct cluster *c)
 	const struct cluster_load *l = &c->load;
 	autobuf struct buf	   message = { 0 };
 	struct slice		   keys[] = { slice_str(c->nodes_key), slice_str(c->node_key) };
-	struct number		   n[8];
+	struct number		   n[9];
 
 	if (c->epoch == 0 || c->registering > 0 || c->closed || !redis_is_up(c->redis))
 		return;
@@ -216,8 +216,8 @@ cluster_beat(struct cluster *c)
 	struct slice args[] = {
 		slice_str(c->node), number_text(&n[0], c->epoch), slice_str(c->boot), number_text(&n[1], c->seq),
 		number_text(&n[2], 2 * c->timeout_ms), slice_str(c->channel), buf_slice(&message),
-		number_text(&n[3], l->connections), number_text(&n[4], l->channels), number_text(&n[5], l->topics),
-		number_text(&n[6], l->messages_in), number_text(&n[7], l->frames_out),
+		number_text(&n[3], l->connections), number_text(&n[4], l->clients), number_text(&n[5], l->channels),
+		number_text(&n[6], l->topics), number_text(&n[7], l->messages_in), number_text(&n[8], l->frames_out),
 	};
 	cluster_eval(c, &cluster_beat_script, on_beat_answer, keys, args, sizeof(args) / sizeof(args[0]));
 }

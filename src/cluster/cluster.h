@@ -61,7 +61,7 @@ struct cluster_user {
 
 /* What the registry tells of us; gauges. The rates are since the last call. */
 struct cluster_load {
-	uint64_t	connections, channels, topics;
+	uint64_t	connections, clients, channels, topics;
 	uint64_t	messages_in, frames_out;	/* a second */
 };
 

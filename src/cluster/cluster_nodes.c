@@ -23,6 +23,7 @@ static const struct {
 	{ "listen", false },
 	{ "started", true },
 	{ "connections", true },
+	{ "clients", true },
 	{ "channels", true },
 	{ "topics", true },
 	{ "messages_in", true },

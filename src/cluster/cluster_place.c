@@ -132,7 +132,7 @@ cluster_ask(struct cluster *c, bool displace)
 		number_text(&n[1], c->timeout_ms), slice_str(displace ? c->rival.boot : ""),
 		slice_str(displace ? c->rival.score : ""),
 		number_text(&n[2], 2 * c->timeout_ms), slice_str(c->host), number_text(&n[3], (uint64_t)getpid()),
-		slice_str(c->version), slice_str(c->listen), number_text(&n[4], c->loop->now - c->started),
+		slice_str(c->version), slice_str(c->listen), number_text(&n[4], c->loop->now + c->loop->stood - c->started),
 	};
 
 	if (cluster_eval(c, &cluster_register_script, on_registered, keys, args, sizeof(args) / sizeof(args[0])) == 0)

@@ -44,8 +44,8 @@ struct redis_script cluster_register_script = { .name = "register", .text =
 /*
  * Only who still has its place is heard: a heartbeat under an epoch that was lost, given up or taken over changes
  * nothing and reaches nobody.
- * ARGV: node, epoch, boot, number, the hash's life, channel, message, connections, channels, topics, messages_in,
- * frames_out.
+ * ARGV: node, epoch, boot, number, the hash's life, channel, message, connections, clients, channels, topics,
+ * messages_in, frames_out.
  * The heartbeat's number, or 0: lost.
  */
 struct redis_script cluster_beat_script = { .name = "beat", .text =
@@ -55,8 +55,8 @@ struct redis_script cluster_beat_script = { .name = "beat", .text =
 	"	return 0\n"
 	"end\n"
 	"redis.call('ZADD', KEYS[1], now, ARGV[1])\n"
-	"redis.call('HSET', KEYS[2], 'connections', ARGV[8], 'channels', ARGV[9], 'topics', ARGV[10],\n"
-	"    'messages_in', ARGV[11], 'frames_out', ARGV[12])\n"
+	"redis.call('HSET', KEYS[2], 'connections', ARGV[8], 'clients', ARGV[9], 'channels', ARGV[10],\n"
+	"    'topics', ARGV[11], 'messages_in', ARGV[12], 'frames_out', ARGV[13])\n"
 	"redis.call('PEXPIRE', KEYS[2], ARGV[5])\n"
 	"redis.call('PUBLISH', ARGV[6], ARGV[7])\n"
 	"return tonumber(ARGV[4])\n"

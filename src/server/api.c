@@ -132,21 +132,21 @@ refuse(struct http_refusal *how, int status, const char *extra, const char *body
 	return status;
 }
 
-/* Is it a token that is good now, with the claim of an admin? */
-static bool
-is_admin(const struct api *api, struct slice token)
+/* Of a token: 0 if it is good now, and an admin's; else the status for whose it is. */
+static int
+admit_token(const struct api *api, struct slice token)
 {
 	struct identity *who;
 	const char	*why;
 	bool		 yes;
 
 	if (api->options.guard == NULL || token.n == 0 || api->env->verify(api->env->arg, token, &who, &why) < 0)
-		return false;
+		return 401;
 	yes = guard_allows(api->options.guard, &(struct guard_case){
 		.pattern = "", .topic = SLICE(""), .user = who->user, .claims = who->claims,
 	});
 	identity_unref(who);
-	return yes;
+	return yes ? 0 : 403;
 }
 
 /* 0, or the status for who may not call. */
@@ -155,14 +155,18 @@ api_admit(const struct api *api, const struct http_conn *conn, const struct http
 {
 	const struct slice key = presented(req);
 	char		   peer[ADDR_LEN];
+	int		   status;
 
 	if (!api->options.key->set && api->options.guard == NULL)
 		return refuse(how, 403, NULL,
 		    ERROR("FORBIDDEN", "no key is configured: the API is closed until admin.api_key_file names one"));
-	if (api_key_is(api->options.key, key) || is_admin(api, key))
+	status = api_key_is(api->options.key, key) ? 0 : admit_token(api, key);
+	if (status == 0)
 		return 0;
-	log_peer(LOG_INFO_, addr_text(http_conn_peer(conn), peer), "refused 401 %.*s: not the API's key",
-	    SLICE_ARG(req->path));
+	log_peer(LOG_INFO_, addr_text(http_conn_peer(conn), peer), "refused %d %.*s: %s", status, SLICE_ARG(req->path),
+	    status == 403 ? "a token without the claim of admin.claim" : "not the API's key");
+	if (status == 403)
+		return refuse(how, 403, NULL, ERROR("FORBIDDEN", "this token is good, but not an admin's"));
 	return refuse(how, 401, "WWW-Authenticate: Bearer\r\n",
 	    ERROR("UNAUTHORIZED", "no key, or not the one of this server: expected the header Authorization: Bearer KEY"));
 }

@@ -8,6 +8,15 @@
 #include "server/api.h"
 #include "server/topic_type.h"
 
+/* Of the cluster. */
+struct totals {
+	unsigned	types[TOPIC_TYPES];	/* topics of each */
+	bool		counted;		/* `members` are, each topic's; else they are the nodes' sums */
+	uint64_t	members;
+	uint64_t	clients;
+	unsigned	nodes;
+};
+
 /* Exists until it is answered, or its client gone, and nobody is left who was asked something for it. */
 struct api_call {
 	struct list	  in_api;
@@ -28,7 +37,7 @@ struct api_call {
 	struct buf	  names;	/* of its page, each with a NUL behind it */
 	struct headcount  count;	/* of a topic */
 	unsigned	  silent;	/* nodes that are not in it */
-	unsigned	  types[TOPIC_TYPES];	/* topics of each */
+	struct totals	  totals;
 	bool		  more;		/* the list goes on */
 };
 

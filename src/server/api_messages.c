@@ -27,9 +27,6 @@ struct post {
 	char				 text[WIRE_MAX_TOPIC];
 };
 
-/* Clients would take these for the server's own. */
-static const char *const reserved[] = { "presence_state", "presence_diff", "system", "token_expiring", HISTORY_DELETED };
-
 /* What is wrong with an event's name; NULL = nothing. */
 static const char *
 event_fault(struct slice event)
@@ -39,12 +36,8 @@ event_fault(struct slice event)
 	for (size_t i = 0; i < event.n; i++)
 		if ((unsigned char)event.p[i] < ' ' || event.p[i] == 0x7f)
 			return "event: expected no control characters";
-	if (slice_starts(event, SLICE("phx_")))
-		return "event: names that begin with phx_ are reserved";
-	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
-		if (slice_is(event, reserved[i]))
-			return "event: this name is reserved";
-	return NULL;
+	/* Clients would take it for the server's own. */
+	return message_is_reserved(event) ? "event: this name is reserved" : NULL;
 }
 
 /* A JSON object and nothing else; false: answered with 400 or 422. */
@@ -145,6 +138,7 @@ answer_broadcast(struct api_call *call)
 	buf_add_char(&b, '}');
 	if (add_posts(&failed, call, true) > 0)
 		buf_addf(&b, ",\"failed\":[%.*s]", SLICE_ARG(buf_slice(&failed)));
+	api_add_silent(&b, call->silent);
 	buf_add_char(&b, '}');
 	api_answer(call, buf_slice(&b));
 }
@@ -162,6 +156,7 @@ answer_post(struct api_call *call)
 	buf_addf(&b, "{\"delivered\":%u", p->delivered);
 	if (p->kept)
 		buf_addf(&b, ",\"id\":\"%.*s\"", (int)sizeof(p->id), p->id);
+	api_add_silent(&b, call->silent);
 	buf_add_char(&b, '}');
 	api_answer(call, buf_slice(&b));
 }
@@ -186,6 +181,7 @@ posts_counted(void *arg, const struct headcount *counts, unsigned silent)
 	for (unsigned i = 0; i < call->n_posts; i++)
 		if (counts[i].clients > call->posts[i].delivered)
 			call->posts[i].delivered = (unsigned)counts[i].clients;
+	call->silent = silent != INQUIRY_NOBODY ? silent : cluster_count_asked(call->api->backplane->cluster);
 	posts_answer(call);
 }
 

@@ -39,8 +39,8 @@ answer_alone(struct api_call *call)
 	json_quote(&b, slice_str(host));
 	buf_addf(&b, ",\"pid\":%ld,\"version\":\"" PACKAGE_VERSION "\",\"listen\":", (long)getpid());
 	json_quote(&b, slice_str(call->api->listen));
-	buf_addf(&b, ",\"connections\":%llu,\"channels\":%llu,\"topics\":%llu}]}", (unsigned long long)stats->connections,
-	    (unsigned long long)stats->channels, (unsigned long long)stats->topics);
+	buf_addf(&b, ",\"connections\":%llu,\"clients\":%llu,\"channels\":%llu,\"topics\":%llu}]}", (unsigned long long)stats->connections,
+	    (unsigned long long)(stats->websockets + stats->longpolls), (unsigned long long)stats->channels, (unsigned long long)stats->topics);
 	api_answer(call, buf_slice(&b));
 }
 

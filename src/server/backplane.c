@@ -239,7 +239,8 @@ static void
 backplane_tell_load(struct backplane *b)
 {
 	struct cluster_load load = {
-		.connections = stats->connections, .channels = stats->channels, .topics = stats->topics,
+		.connections = stats->connections, .clients = stats->websockets + stats->longpolls,
+		.channels = stats->channels, .topics = stats->topics,
 		.messages_in = stats->messages_in_total - b->messages_in, .frames_out = stats->frames_out_total - b->frames_out,
 	};
 

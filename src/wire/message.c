@@ -5,6 +5,17 @@
 
 #include <assert.h>
 
+bool
+message_is_reserved(struct slice event)
+{
+	static const char *const names[] = { "presence_state", "presence_diff", "token_expiring", "system", "message_deleted" };
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (slice_is(event, names[i]))
+			return true;
+	return slice_starts(event, SLICE("phx_")) || slice_starts(event, SLICE("pusher_internal:"));
+}
+
 struct frame *
 message_frame(struct message *m, const struct codec *codec)
 {

@@ -85,6 +85,9 @@ message_is_for(const struct message *m, const struct codec *codec)
 	return m->only == 0 || (m->only & 1u << codec->id) != 0;
 }
 
+/* Is it an event that only servers say, of any format? Who could say it would speak for them. */
+bool message_is_reserved(struct slice event);
+
 /*
  * The message in that codec's form, encoded at the first asking; borrowed. NULL if it has no such form (a
  * binary payload in V1), or is not for it.

@@ -143,8 +143,9 @@ describe("an admin's token", { concurrency: false }, () => {
 
 		assert.equal(await status(d, admin({ role: "admin" })), 200);
 		assert.equal((await ask(d.adminPort, "GET", "/api/nodes", { key: null })).status, 401);
-		for (const token of [admin({}), admin({ role: "user" }), admin({ role: ["admin"] }), admin({ role: "{user}" }), admin({ role: null }),
-			admin({ role: "admin", exp: 1 }), admin({ role: "admin" }, { key: "another secret of another server" }),
+		for (const token of [admin({}), admin({ role: "user" }), admin({ role: ["admin"] }), admin({ role: "{user}" }), admin({ role: null })])
+			assert.equal(await status(d, token), 403, token);
+		for (const token of [admin({ role: "admin", exp: 1 }), admin({ role: "admin" }, { key: "another secret of another server" }),
 			`${admin({ role: "admin" })}x`, admin({ role: "admin" }).replace(/[^.]*$/, ""), "", "role = admin", DEV_KEY])
 			assert.equal(await status(d, token), 401, token);
 		assert.equal((await d.get("/api/nodes")).status, 404, "on a public address");
@@ -158,7 +159,7 @@ describe("an admin's token", { concurrency: false }, () => {
 		writeFileSync(file, KEY, { mode: 0o600 });
 		d.configure(`admin { api_key_file = "${file}" claim = "app.roles contains admin" }\n`);
 		await d.reload();
-		assert.deepEqual([await status(d, KEY), await status(d, token), await status(d, admin({}))], [200, 200, 401]);
+		assert.deepEqual([await status(d, KEY), await status(d, token), await status(d, admin({}))], [200, 200, 403]);
 		d.configure('admin { claim = "role is admin" }\n');
 		assert.match(await d.reload({ refused: true }), /admin\.claim: /);
 		assert.equal(await status(d, token), 200, "a reload that is refused changes nothing");

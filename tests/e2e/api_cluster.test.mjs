@@ -575,8 +575,8 @@ describe("three nodes", { skip: noRedis, concurrency: false }, () => {
 			{ name: presence, type: "presence", memberCount: 4, nodes: 2 }, { name: alone, type: "public", memberCount: 0, nodes: 0 },
 			{ name: topic, type: "public", memberCount: 4, nodes: 2 },
 		].sort((a, b) => a.name < b.name ? -1 : 1), next: null, silent: 1 });
-		assert.deepEqual(post, { delivered: 4 });
-		assert.deepEqual(many, { delivered: { [topic]: 4, [alone]: 0 } });
+		assert.deepEqual(post, { delivered: 4, silent: 1 });
+		assert.deepEqual(many, { delivered: { [topic]: 4, [alone]: 0 }, silent: 1 });
 		assert.deepEqual([seen.memberCount, seen.members.length, seen.silent], [6, 6, 1]);
 		assert.deepEqual([single.memberCount, single.createdAt, single.silent], [0, null, 1]);
 		assert.deepEqual(kick, { disconnected: 0, silent: 1 });

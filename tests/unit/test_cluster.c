@@ -926,7 +926,7 @@ START_TEST(the_registry)
 
 	start_and_meet(2);
 	p = &peers[0];
-	cluster_set_load(peers[1].cluster, &(struct cluster_load){ 1, 2, 3, 4, 5 });
+	cluster_set_load(peers[1].cluster, &(struct cluster_load){ 1, 6, 2, 3, 4, 5 });
 	let_pass(3 * BEAT_MS);
 	with_redis_do("HSET roost:node:b host %s listen %s version %s", "\"\\", "\xff", "");
 	ck_assert_int_eq(cluster_nodes(p->cluster, on_nodes, p), 0);
@@ -935,7 +935,7 @@ START_TEST(the_registry)
 	ck_assert_ptr_nonnull(strstr(p->nodes, "{\"node\":\"b\",\"up\":true,\"beat_ms\":"));
 	want = xasprintf("\"epoch\":%llu,", (unsigned long long)peers[1].epoch);
 	ck_assert_ptr_nonnull(strstr(p->nodes, want));
-	want_load = "\"connections\":1,\"channels\":2,\"topics\":3,\"messages_in\":4,\"frames_out\":5";
+	want_load = "\"connections\":1,\"clients\":6,\"channels\":2,\"topics\":3,\"messages_in\":4,\"frames_out\":5";
 	ck_assert_ptr_nonnull(strstr(p->nodes, want_load));
 	ck_assert_ptr_nonnull(strstr(p->nodes, "\"listen\":\"127.0.0.1:4000\""));
 	ck_assert_ptr_nonnull(strstr(p->nodes, "\"host\":\"\\\"\\\\\""));
