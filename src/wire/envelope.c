@@ -14,7 +14,9 @@
 #define MAX_SAID	UINT64_C(253402300799999)	/* the end of the year 9999 */
 #define MAX_TAIL	((UINT64_C(1) << UUID_TAIL_BITS) - 1)
 
-enum member { M_V, M_NODE, M_EVENT, M_PAYLOAD, M_BINARY, M_AT, M_PREV, M_TAIL, M_TAG, M_FROM, M_SAID, M_VALUE, N_MEMBERS };
+enum member {
+	M_V, M_NODE, M_EVENT, M_PAYLOAD, M_BINARY, M_AT, M_PREV, M_TAIL, M_TAG, M_FROM, M_SAID, M_VALUE, M_COUNT, M_ASK, N_MEMBERS
+};
 
 static const struct slice names[N_MEMBERS] = {
 	[M_V] = { "v", 1 },
@@ -29,6 +31,8 @@ static const struct slice names[N_MEMBERS] = {
 	[M_FROM] = { "from", 4 },
 	[M_SAID] = { "said", 4 },
 	[M_VALUE] = { "value", 5 },
+	[M_COUNT] = { "count", 5 },
+	[M_ASK] = { "ask", 3 },
 };
 
 #define LONGEST_NAME	7
@@ -87,8 +91,16 @@ add_extras(struct buf *out, const struct envelope *e)
 		buf_add_str(out, ",\"value\":true");
 }
 
-void
-envelope_write(struct buf *out, const struct envelope *e)
+static void
+write_count(struct buf *out, const struct envelope *e)
+{
+	buf_add_slice(out, HEAD);
+	json_quote(out, e->node);
+	buf_addf(out, ",\"count\":%" PRIu32 "%s}", e->count, e->ask ? ",\"ask\":true" : "");
+}
+
+static void
+write_broadcast(struct buf *out, const struct envelope *e)
 {
 	const size_t payload = e->binary ? BINARY.n + B64_LEN(e->payload.n) + 1 : PAYLOAD.n + payload_text(e).n;
 	const size_t n = HEAD.n + json_quoted_len(e->node) + EVENT.n + json_quoted_len(e->event) + payload + 1;
@@ -104,6 +116,15 @@ envelope_write(struct buf *out, const struct envelope *e)
 	out->n--;
 	add_extras(out, e);
 	buf_add_char(out, '}');
+}
+
+void
+envelope_write(struct buf *out, const struct envelope *e)
+{
+	if (e->counts)
+		write_count(out, e);
+	else
+		write_broadcast(out, e);
 }
 
 static int
@@ -365,6 +386,25 @@ read_said(struct reading *r, struct envelope *e)
 	return err < 0 ? err : read_sender(r, e);
 }
 
+/* How many subscribers a node has. */
+static int
+read_count(struct reading *r, struct envelope *e)
+{
+	const struct value *count = &r->members[M_COUNT], *ask = &r->members[M_ASK];
+	uint64_t	    n;
+
+	if (read_name(r, M_NODE, ENVELOPE_MAX_NODE, &e->node) < 0)
+		return bad(r, "bad node");
+	if (count->kind != JSON_NUMBER || number_of(count, ENVELOPE_MAX_COUNT, &n) < 0)
+		return bad(r, "bad count");
+	if (has(r, M_ASK) && ask->kind != JSON_BOOL)
+		return bad(r, "bad ask");
+	e->counts = true;
+	e->count = (uint32_t)n;
+	e->ask = slice_is(ask->token, "true");
+	return 0;
+}
+
 static int
 read_envelope(struct reading *r, struct envelope *e, struct slice text)
 {
@@ -382,6 +422,8 @@ read_envelope(struct reading *r, struct envelope *e, struct slice text)
 		return err;
 	/* At once, for what was decoded must not move any more. */
 	buf_room(r->scratch, ENVELOPE_MAX_NODE + WIRE_MAX_EVENT + r->members[M_BINARY].token.n);
+	if (has(r, M_COUNT) && !has(r, M_EVENT))
+		return read_count(r, e);
 	err = read_said(r, e);
 	if (err < 0)
 		return err;

@@ -11,6 +11,7 @@
 #define ENVELOPE_VERSION	1
 #define ENVELOPE_MAX		(16 * 1024 * 1024)	/* bytes of a message; more are refused */
 #define ENVELOPE_MAX_NODE	128			/* bytes of a node's id */
+#define ENVELOPE_MAX_COUNT	(4 * 1024 * 1024)	/* subscribers that a node may say it has; more are refused */
 
 /*
  * {"v":1,"node":"N","event":"e","payload":{…}}; raw bytes travel as "binary":"BASE64" (padded) in the payload's place. A
@@ -21,6 +22,9 @@
  * event and payload alone; "v" may be missing anywhere. Members that are not known are skipped, of doubles the last
  * one counts. Names of events have 1 to WIRE_MAX_EVENT bytes, no control characters, and do not begin with "phx_",
  * which would tell clients of joins and ends that never were.
+ *
+ * Without an event, {"v":1,"node":"N","count":n}: so many subscribers has that node; with "ask":true the others are to say
+ * theirs.
  */
 struct envelope {
 	struct slice	node;		/* empty: bare */
@@ -35,9 +39,12 @@ struct envelope {
 	struct position	prev;		/* of the stream's message before it; 0-0 = it was the first */
 	uint64_t	tail;
 	uint64_t	tag;		/* the sending node's own, 0 = none */
+	bool		counts;		/* no broadcast, but a number: node, count and ask are set, and nothing else */
+	uint32_t	count;
+	bool		ask;
 };
 
-/* Adds the text of a live broadcast (stored ones are composed by the script that stores them). */
+/* Adds the text of a live broadcast, or of a number (stored ones are composed by the script that stores them). */
 void envelope_write(struct buf *out, const struct envelope *);
 /*
  * Reads a message of any origin. Slices borrow `text` or `scratch`, which is emptied first. 0; -EBADMSG for what is no

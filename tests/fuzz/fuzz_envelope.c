@@ -24,6 +24,11 @@ promises(const struct envelope *e)
 	enum json_kind kind;
 
 	assert(e->node.n == 0 || is_name(e->node, ENVELOPE_MAX_NODE));
+	if (e->counts) {
+		assert(e->node.n > 0 && e->count <= ENVELOPE_MAX_COUNT && e->event.n == 0 && e->payload.n == 0 && !e->stored);
+		return;
+	}
+	assert(e->count == 0 && !e->ask);
 	assert(is_name(e->event, WIRE_MAX_EVENT) && !slice_starts(e->event, SLICE("phx_")));
 	assert(e->binary || (json_scan(e->payload, &kind) == (ssize_t)e->payload.n && kind == JSON_OBJECT));
 	assert(e->from.n == 0 || (json_scan(e->from, &kind) == (ssize_t)e->from.n && kind == JSON_OBJECT));
@@ -54,6 +59,7 @@ the_same_again(const struct envelope *e)
 	assert(back.binary == said.binary && !back.stored);
 	assert(slice_eq(back.from, said.from));
 	assert(back.said == said.said && back.value == said.value);
+	assert(back.counts == said.counts && back.count == said.count && back.ask == said.ask);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);

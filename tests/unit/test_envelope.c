@@ -40,6 +40,9 @@ static const struct {
 	  "{\"v\":1,\"node\":\"n\",\"event\":\"e\",\"binary\":\"AQ==\",\"from\":{}}" },
 	{ { .node = { "n", 1 }, .event = { "e", 1 }, .payload = { "{\"data\":[]}", 11 }, .value = true },
 	  "{\"v\":1,\"node\":\"n\",\"event\":\"e\",\"payload\":{\"data\":[]},\"value\":true}" },
+	{ { .node = { "n\"", 2 }, .counts = true, .count = 17 }, "{\"v\":1,\"node\":\"n\\\"\",\"count\":17}" },
+	{ { .node = { "n", 1 }, .counts = true, .count = ENVELOPE_MAX_COUNT, .ask = true },
+	  "{\"v\":1,\"node\":\"n\",\"count\":4194304,\"ask\":true}" },
 };
 
 static void
@@ -57,6 +60,9 @@ same(const struct envelope *a, const struct envelope *b)
 	ck_assert_int_eq(position_compare(a->prev, b->prev), 0);
 	ck_assert_uint_eq(a->tail, b->tail);
 	ck_assert_uint_eq(a->tag, b->tag);
+	ck_assert_int_eq(a->counts, b->counts);
+	ck_assert_uint_eq(a->count, b->count);
+	ck_assert_int_eq(a->ask, b->ask);
 }
 
 START_TEST(there_and_back)
@@ -89,6 +95,7 @@ END_TEST
 #define N		.node = { "n", 1 }
 /* From a stream, up to what follows. */
 #define STREAM		"{\"v\":1,\"node\":\"n\",\"event\":\"e\",\"payload\":{},"
+#define COUNT		"{\"node\":\"n\",\"count\":"
 #define LONG_16		"0123456789abcdef"
 #define LONG_128	LONG_16 LONG_16 LONG_16 LONG_16 LONG_16 LONG_16 LONG_16 LONG_16
 
@@ -129,6 +136,10 @@ static const struct {
 	  { N, SAID, AT(5, 1), .tail = 4398046511103, .tag = UINT64_MAX } },
 	{ STREAM "\"at\":\"281474976710655-4294967295\",\"prev\":\"0-0\",\"tail\":\"1\"}",
 	  { N, SAID, AT(281474976710655, 4294967295), .tail = 1 } },
+	/* Numbers. */
+	{ "{\"node\":\"n\",\"count\":0}", { N, .counts = true } },
+	{ "{\"ask\":false,\"\\u0063ount\":7,\"node\":\"\\u006e\",\"payload\":3,\"at\":\"5-1\"}", { N, .counts = true, .count = 7 } },
+	{ BARE ",\"count\":\"of something\",\"ask\":1}", { SAID } },
 	/* Without a position the rest of it means nothing. */
 	{ STREAM "\"prev\":\"5-0\",\"tail\":\"7\",\"tag\":{}}", { N, SAID } },
 };
@@ -229,6 +240,20 @@ static const struct {
 	{ "{\"event\":\"e\",\"payload\":{\"data\":1,\"a\":1},\"value\":true}", "value without data alone in the payload" },
 	{ "{\"event\":\"e\",\"payload\":{\"data\":1,\"data\":2},\"value\":true}", "value without data alone in the payload" },
 	{ "{\"event\":\"e\",\"binary\":\"\",\"value\":true}", "value without data alone in the payload" },
+	/* Numbers. */
+	{ "{\"count\":1}", "bad node" },
+	{ "{\"node\":\"\",\"count\":1}", "bad node" },
+	{ "{\"node\":\"" LONG_128 "x\",\"count\":1}", "bad node" },
+	{ COUNT "null}", "bad count" },
+	{ COUNT "\"1\"}", "bad count" },
+	{ COUNT "-1}", "bad count" },
+	{ COUNT "1.0}", "bad count" },
+	{ COUNT "1e3}", "bad count" },
+	{ COUNT "4194305}", "bad count" },
+	{ COUNT "99999999999999999999999}", "bad count" },
+	{ COUNT "1,\"ask\":1}", "bad ask" },
+	{ COUNT "1,\"ask\":null}", "bad ask" },
+	{ COUNT "1,\"event\":null}", "bad event" },
 	/* Streams. */
 	{ "{\"event\":\"e\",\"payload\":{},\"at\":\"5-1\",\"prev\":\"5-0\",\"tail\":\"7\"}", "position without node" },
 	{ "{\"node\":\"n\",\"event\":\"e\",\"binary\":\"\",\"at\":\"5-1\",\"prev\":\"5-0\",\"tail\":\"7\"}",
