@@ -8,6 +8,8 @@
 
 #define MAX_TOPIC	164	/* bytes of a name */
 #define MAX_EVENT	128	/* bytes, and so characters */
+#define MANY		100	/* members: to list more of them is work */
+#define RELIST_MS	1000
 
 static const struct channel_option pusher_options[] = {
 	{ "leave_grace", "0", "time for a lost client to come back before it leaves" },
@@ -99,10 +101,33 @@ pusher_join(struct channel *ch, const struct channel_message *params)
 	return CHANNEL_OK;
 }
 
+/* All members, for a few bytes: where they are many, not for whoever asks again and again. 0, or the ms to wait. */
+static uint64_t
+rejoin_wait(struct channel *ch)
+{
+	struct pusher *p = channel_state(ch);
+	const uint64_t now = channel_now(ch);
+
+	if (p->topic != PUSHER_PRESENCE || channel_count_present(ch) <= MANY)
+		return 0;
+	if (p->listed != 0 && now - p->listed < RELIST_MS)
+		return RELIST_MS - (now - p->listed);
+	p->listed = now;
+	return 0;
+}
+
 static int
 pusher_rejoin(struct channel *ch, const struct channel_message *params)
 {
-	pusher_answer_again(ch);
+	autobuf struct buf refusal = { 0 };
+	const uint64_t	   wait = rejoin_wait(ch);
+
+	if (wait == 0) {
+		pusher_answer_again(ch);
+		return 0;
+	}
+	buf_addf(&refusal, "{\"reason\":\"rate_limit\",\"retry_after_ms\":%u}", (unsigned)wait);
+	channel_reply_error(ch, channel_json(buf_slice(&refusal)));
 	return 0;
 }
 

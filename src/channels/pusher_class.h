@@ -23,6 +23,7 @@ struct pusher_route {
 struct pusher {
 	enum pusher_topic topic;
 	struct buf	  meta;		/* of a presence topic, until it has joined: what will be shown of its client */
+	uint64_t	  listed;	/* when it joined anew where many are, last: ms; 0 = never */
 };
 
 /* The object "userInfo" of a payload; p == NULL where it is left out, if it may be. False with an answer. */

@@ -464,6 +464,35 @@ START_TEST(a_second_join_changes_nothing)
 }
 END_TEST
 
+/* Where many are, who is there is not told again and again. */
+START_TEST(second_joins_where_many_are)
+{
+	enum { N = 100 };
+	struct presence_item put[N];
+	char		     refs[N][8];
+	struct client	    *a = pusher_in("u1");
+
+	for (unsigned i = 0; i < N; i++) {
+		snprintf(refs[i], sizeof(refs[i]), "r%u", i);
+		put[i] = (struct presence_item){ .key = slice_str(refs[i]), .ref = slice_str(refs[i]), .meta = SLICE("{\"clientId\":\"c\"}") };
+	}
+	tracker_node(bench.tracker, SLICE("n2"), 10, true);
+	tracker_delta(bench.tracker, SLICE(ROOM), SLICE("n2"), 10, &(struct presence_delta){ .to = 1, .put = put, .n_put = N });
+	window();
+	client_forgets(a);
+	client_says(a, JOIN(ROOM, ""));
+	ck_assert_uint_gt(frame_body_len(outq_at(&a->out, 0)), N * 30);
+	client_forgets(a);
+	pass(400);
+	client_says(a, JOIN(ROOM, ""));
+	client_hears(a, "{\"type\":\"error\",\"requestId\":\"j\",\"channel\":\"" ROOM "\",\"code\":\"RATE_LIMIT_EXCEEDED\","
+	    "\"message\":\"Too many messages\",\"retryAfterMs\":600}");
+	pass(600);
+	client_says(a, JOIN(ROOM, ""));
+	ck_assert_uint_gt(frame_body_len(outq_at(&a->out, 0)), N * 30);
+}
+END_TEST
+
 /* A Phoenix client that joins anew is another channel: but the same member, or one that left and came. */
 START_TEST(a_phoenix_client_joins_anew)
 {
@@ -945,6 +974,7 @@ pusher_class_suite(void)
 	tcase_add_test(t, a_storm_of_joins);
 	tcase_add_test(t, members_of_other_nodes);
 	tcase_add_test(t, a_second_join_changes_nothing);
+	tcase_add_test(t, second_joins_where_many_are);
 	tcase_add_test(t, a_phoenix_client_joins_anew);
 	tcase_add_test(t, more_members_of_a_user_than_may_be);
 	tcase_add_test(t, updates_replace_what_they_name);
