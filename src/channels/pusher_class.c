@@ -136,7 +136,10 @@ pusher_joined(struct channel *ch)
 {
 	const struct pusher *p = channel_state(ch);
 
-	return p->topic == PUSHER_PRESENCE ? pusher_appear(ch) : 0;
+	if (p->topic == PUSHER_PRESENCE)
+		return pusher_appear(ch);
+	channel_watch_audience(ch);
+	return 0;
 }
 
 /* Messages. */
@@ -146,11 +149,15 @@ static bool
 event_is_reserved(struct slice event)
 {
 	static const char *const starts[] = { "phx_", "presence_", "presence:", "channel:", "pusher_internal:" };
+	static const char *const names[] = { "system", "token_expiring", "access_token", "message_deleted" };
 
 	for (unsigned i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
 		if (slice_starts(event, slice_str(starts[i])))
 			return true;
-	return slice_is(event, "system") || slice_is(event, "token_expiring") || slice_is(event, "access_token");
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (slice_is(event, names[i]))
+			return true;
+	return false;
 }
 
 static bool
@@ -167,7 +174,7 @@ static unsigned
 pusher_others(struct channel *ch)
 {
 	const struct pusher *p = channel_state(ch);
-	unsigned	     n = p->topic == PUSHER_PRESENCE ? channel_count_present(ch) : channel_count_here(ch);
+	unsigned	     n = p->topic == PUSHER_PRESENCE ? channel_count_present(ch) : channel_count_audience(ch);
 
 	return n > 0 ? n - 1 : 0;
 }

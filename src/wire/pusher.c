@@ -163,7 +163,7 @@ set_channel(struct inbound *in, struct slice token)
 static bool
 is_event(struct slice token)
 {
-	static const char *const reserved[] = { "phx_", "presence_", "presence:", "channel:", "pusher_internal:" };
+	static const char *const reserved[] = { "presence_", "presence:", "channel:" };
 	char	     scratch[WIRE_MAX_EVENT];
 	struct slice text;
 
@@ -175,7 +175,7 @@ is_event(struct slice token)
 	for (unsigned i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
 		if (slice_starts(text, slice_str(reserved[i])))
 			return false;
-	return !slice_is(text, "system") && !slice_is(text, "token_expiring") && !slice_is(text, "access_token");
+	return !message_is_reserved(text) && !slice_is(text, "access_token");
 }
 
 /* Are the members that the request may leave out what they should be, where they are there? */

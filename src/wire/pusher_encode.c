@@ -202,7 +202,8 @@ encode_message(struct parts *p, const struct message *m)
 static bool
 is_typed(const struct message *m)
 {
-	return m->typed || slice_is(m->event, "system") || slice_is(m->event, "token_expiring");
+	return m->typed || slice_is(m->event, "system") || slice_is(m->event, "token_expiring") ||
+	    slice_is(m->event, "message_deleted");
 }
 
 struct frame *

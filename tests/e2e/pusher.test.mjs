@@ -541,7 +541,7 @@ describe("what is refused", { concurrency: false }, () => {
 		assert.deepEqual(ageless(me), { id: "u1", clientId: client.clientId, ok: true });
 		await client.refused("INVALID_REQUEST", "channel:update", { channel });
 		await client.refused("INVALID_REQUEST", "channel:update", { channel, userInfo: { text: "a".repeat(5000) } });
-		for (const event of ["", 7, null, "phx_join", "presence_diff", "presence:member_left", "channel:joined", "pusher_internal:x", "system", "token_expiring",
+		for (const event of ["", 7, null, "phx_join", "presence_diff", "presence:member_left", "channel:joined", "pusher_internal:x", "system", "token_expiring", "message_deleted",
 			"access_token", "a".repeat(129), "a\u0000b", "a\nb"])
 			await client.refused("INVALID_REQUEST", "channel:message", { channel, event, data: 1 });
 		client.send(`{"type":"channel:message","requestId":"twice","channel":"${channel}","channel":"public-x","data":1}`);

@@ -486,6 +486,8 @@ static const struct {
 	  "{\"type\":\"system\",\"channel\":\"public-a\",\"status\":\"resync\"}" },
 	{ { .event = S("token_expiring"), .payload = S("{\"expires_at\":7}") },
 	  "{\"type\":\"token_expiring\",\"channel\":\"public-a\",\"expires_at\":7}" },
+	{ { .event = S("message_deleted"), .payload = S("{\"id\":\"i\"}") },
+	  "{\"type\":\"message_deleted\",\"channel\":\"public-a\",\"id\":\"i\"}" },
 	{ { .event = S("phx_close"), .payload = S("{}") }, "{\"type\":\"channel:left\",\"channel\":\"public-a\"}" },
 	{ { .event = S("phx_error"), .payload = S("{\"reason\":\"channel_crash\"}") },
 	  "{\"type\":\"error\",\"channel\":\"public-a\",\"code\":\"INTERNAL_ERROR\",\"message\":\"Internal error\"}" },
