@@ -11,6 +11,7 @@
 #define CONNECT_MS	5000L
 #define ANSWER_MS	30000L
 #define MAX_BODY	(256 * 1024 * 1024)	/* bytes: more is no answer of ours */
+#define MAX_DEPTH	128	/* of an answer: what a client said, 64 deep, stands within ours */
 
 static void
 curl_autofree(CURL **curl)
@@ -83,9 +84,14 @@ set_options(CURL *curl, const char *url, const char *method, const char *body, s
 static void
 answer_read(struct answer *a)
 {
+	struct json_tokener *tok = json_tokener_new_ex(MAX_DEPTH);
+
 	buf_add_char(&a->body, '\0');
 	a->body.n--;
-	a->json = json_tokener_parse(a->body.p);
+	if (tok == NULL)
+		return;
+	a->json = json_tokener_parse_ex(tok, a->body.p, (int)a->body.n + 1);
+	json_tokener_free(tok);
 }
 
 int

@@ -11,6 +11,7 @@ import { after, before, describe, test } from "node:test";
 import { Cluster, ROUTES } from "./cluster.mjs";
 import { Client } from "./crowd.mjs";
 import { DEV_SECRET, ROOSTD, SECRET, base64url, freePorts, mint, start, waitFor, within } from "./harness.mjs";
+import { PusherClient } from "./pusher.mjs";
 import { noRedis } from "./redis.mjs";
 
 const ROOSTCTL = process.env.ROOSTCTL ?? path.join(path.dirname(ROOSTD), "roostctl");
@@ -89,6 +90,15 @@ describe("a node alone", { concurrency: false }, () => {
 		assert.deepEqual(JSON.parse(await ask("-j", "topics", "room:o*")),
 			{ channels: [{ name: "room:one", type: "topic", memberCount: 1, nodes: 1 }] });
 		await client.cut();
+	});
+
+	test("what clients say may be deep", async () => {
+		const deep = `${'{"a":'.repeat(62)}{}${"}".repeat(62)}`, client = await PusherClient.open(d, { token: mint({}, { key: DEV_SECRET }) });
+
+		client.send(`{"type":"join","channel":"presence-deep","userInfo":${deep}}`);
+		await client.hears({ type: "channel:joined" });
+		await waitFor(async () => (await ask("presence", "presence-deep")).split("\n").length === 3, "it to be there");
+		await client.close();
 	});
 
 	test("more topics than a page of the API holds", async () => {
