@@ -234,7 +234,7 @@ const struct config_option config_options[] = {
 	{ .name = "authorize.cache", .type = CONFIG_DURATION, AT(authorize_cache_ms), .value = "5s",
 	  .max = HOUR, .reload = true,
 	  .help = "how long an answer holds for the same question; 0: ask for each join" },
-	{ .name = "authorize.parallel", .type = CONFIG_NUMBER, AT(authorize_parallel), .value = "16", .min = 1,
+	{ .name = "authorize.parallel", .type = CONFIG_NUMBER, AT(authorize_parallel), .value = "64", .min = 1,
 	  .max = 1000, .reload = true,
 	  .help = "most calls of one authorize_url at a time" },
 

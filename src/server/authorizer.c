@@ -18,7 +18,7 @@
 #include "net/utf8.h"
 #include "wire/json.h"
 
-#define IDLE_CONNECTIONS 32
+#define IDLE_CONNECTIONS 64
 
 struct authorizer {
 	struct loop		*loop;
