@@ -241,6 +241,13 @@ ROOST_API int channel_broadcast_data_from(struct channel *, struct slice event, 
 ROOST_API int channel_tell_typed_here(struct channel *, struct slice type, struct slice payload, const struct channel *except);
 /* The topic's channels on this node, this one included where it has joined. */
 ROOST_API unsigned channel_count_here(const struct channel *);
+/*
+ * The topic's channels on all nodes: counted from channel_watch_audience() on, which all channels of the topic should call in
+ * joined, or none. The other nodes' are those that they have told of, within a tenth of a second where there are many changes;
+ * without it they are none.
+ */
+ROOST_API void channel_watch_audience(struct channel *);
+ROOST_API unsigned channel_count_audience(const struct channel *);
 /* Do the class' intercepts hold for this channel? They do at first; one that filters nothing yet is spared the detour. */
 ROOST_API void channel_set_intercepting(struct channel *, bool on);
 

@@ -31,6 +31,11 @@ struct broker_ops {
 	 * never blocks.
 	 */
 	int	(*publish)(struct broker *, struct slice topic, const struct broadcast *);
+	/*
+	 * To the same: so many subscribers are here; `ask`: the others are to say how many they have. The same results. NULL =
+	 * there are no others.
+	 */
+	int	(*count)(struct broker *, struct slice topic, uint32_t n, bool ask);
 	/* This node is, or is no more, interested in the topic. Counted: each `on` has its `off`. */
 	void	(*subscribe)(struct broker *, struct slice topic, bool on);
 	/* Is the interest in that topic in force? From then on nothing published is missed without on_bus_down. */

@@ -112,6 +112,26 @@ ledger_on_published(void *arg, const struct redisReply *reply)
 			interest_set_gap(i, true);
 }
 
+/* 0 or -errno. */
+static int
+send_envelope(struct broker_redis *b, struct slice topic, const struct envelope *e, redis_reply_fn *fn, void *arg)
+{
+	struct slice all, argv[3] = { SLICE("PUBLISH") };
+	size_t	     channel_len;
+	int	     r;
+
+	add_channel(b, &b->out, topic);
+	channel_len = b->out.n;
+	envelope_write(&b->out, e);
+	all = buf_slice(&b->out);
+	argv[1] = slice(all.p, channel_len);
+	argv[2] = slice_from(all, channel_len);
+	r = redis_command(b->redis, fn, arg, argv, 3);
+	scratch_done(&b->out);
+	stats->bus_out_total += r == 0;
+	return r;
+}
+
 static int
 bus_publish(struct broker *broker, struct slice topic, const struct broadcast *said)
 {
@@ -121,18 +141,8 @@ bus_publish(struct broker *broker, struct slice topic, const struct broadcast *s
 		.from = said->from, .said = said->at, .value = said->value,
 	};
 	struct interest	     *i = map_get(&b->interests, topic);
-	struct slice	      all, argv[3] = { SLICE("PUBLISH") };
-	size_t		      channel_len;
-	int		      r;
+	int		      r = send_envelope(b, topic, &e, ledger_on_published, b->ledger);
 
-	add_channel(b, &b->out, topic);
-	channel_len = b->out.n;
-	envelope_write(&b->out, &e);
-	all = buf_slice(&b->out);
-	argv[1] = slice(all.p, channel_len);
-	argv[2] = slice_from(all, channel_len);
-	r = redis_command(b->redis, ledger_on_published, b->ledger, argv, 3);
-	scratch_done(&b->out);
 	if (r < 0) {
 		if (i != NULL)
 			interest_set_gap(i, true);
@@ -141,8 +151,16 @@ bus_publish(struct broker *broker, struct slice topic, const struct broadcast *s
 	b->ledger->sent++;
 	if (i != NULL)
 		i->sent = b->ledger->sent;
-	stats->bus_out_total++;
 	return 0;
+}
+
+static int
+bus_count(struct broker *broker, struct slice topic, uint32_t n, bool ask)
+{
+	struct broker_redis  *b = broker_redis(broker);
+	const struct envelope e = { .node = slice_str(b->node), .counts = true, .count = n, .ask = ask };
+
+	return send_envelope(b, topic, &e, NULL, NULL);
 }
 
 /* Of a topic with history nothing is said: what counts there is in its stream. */
@@ -181,7 +199,11 @@ interest_deliver(const struct interest *i, const struct envelope *e)
 
 	if (e->stored)
 		pubsub_receive_stored(ps, i->topic, e);
-	else if (!slice_is(e->node, b->node) && !is_told_soon(ps, e))
+	else if (slice_is(e->node, b->node))
+		return;
+	else if (e->counts)
+		audience_heard(&ps->audience, i->topic, e);
+	else if (!is_told_soon(ps, e))
 		pubsub_receive_live(ps, i->topic, e);
 }
 
@@ -301,6 +323,7 @@ bus_free(struct broker *broker)
 static const struct broker_ops broker_bus = {
 	.name = "redis",
 	.publish = bus_publish,
+	.count = bus_count,
 	.subscribe = bus_subscribe,
 	.is_subscribed = bus_is_subscribed,
 	.own_up = bus_own_up,

@@ -23,11 +23,13 @@ pubsub_init(struct pubsub *ps, struct loop *loop, struct broker *broker)
 	ps->hub.on_topic = pubsub_on_topic;
 	ps->hub.arg = ps;
 	broker->pubsub = ps;
+	audience_init(&ps->audience, ps);
 }
 
 void
 pubsub_done(struct pubsub *ps)
 {
+	audience_done(&ps->audience);
 	hub_done(&ps->hub);
 	ps->broker->ops->free(ps->broker);
 }
@@ -96,6 +98,7 @@ pubsub_subscribed(struct pubsub *ps, struct slice topic)
 {
 	if (ps->keeper != NULL)
 		ps->keeper->on_subscribed(ps->keeper_arg, topic);
+	audience_subscribed(&ps->audience, topic);
 }
 
 bool

@@ -4,6 +4,7 @@
 #ifndef PUBSUB_PUBSUB_H
 #define PUBSUB_PUBSUB_H
 
+#include "pubsub/audience.h"
 #include "pubsub/broker.h"
 #include "pubsub/hub.h"
 
@@ -25,6 +26,7 @@ struct pubsub_keeper {
 struct pubsub {
 	struct hub	hub;
 	struct broker  *broker;		/* ours */
+	struct audience audience;
 	const struct pubsub_keeper *keeper;	/* NULL = nobody */
 	void	       *keeper_arg;
 	bool		resync_due;	/* pubsub_resync() follows: until then, what others say of gaps says the same */
@@ -44,7 +46,7 @@ int pubsub_broadcast_to(struct pubsub *, struct topic *, const struct broadcast 
 unsigned pubsub_receive(struct pubsub *, struct slice topic, const struct broadcast *, const struct subscriber *except);
 /*
  * For the broker: what another node published; hands a message of a stream to the keeper (where there is none, it is live
- * like any other); and tells it that an interest is in force.
+ * like any other); and tells it, and the audience, that an interest is in force.
  */
 void pubsub_receive_live(struct pubsub *, struct slice topic, const struct envelope *);
 void pubsub_receive_stored(struct pubsub *, struct slice topic, const struct envelope *);

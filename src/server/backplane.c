@@ -176,6 +176,8 @@ on_change(void *arg, struct slice node, uint64_t epoch, enum cluster_change chan
 	log_info("node %.*s is %s", SLICE_ARG(node), names[change]);
 	stats->nodes = cluster_count(b->cluster);
 	presence_sync_on_change(b->sync, node, epoch, change);
+	if (change != CLUSTER_UP)
+		audience_forget(&b->env->pubsub.audience, node, change == CLUSTER_RENEWED);
 }
 
 static void

@@ -203,6 +203,18 @@ channel_tell_watcher(const struct channel *ch, bool joined, const char *why)
 		env->watcher->channel(env->watcher_arg, ch->session, channel_topic(ch), channel_user(ch), joined, why);
 }
 
+static void
+channel_unsubscribe(struct channel *ch)
+{
+	struct pubsub	   *ps = &ch->session->env->pubsub;
+	const struct topic *topic = ch->sub.topic;
+
+	hub_unsubscribe(&ps->hub, &ch->sub);
+	/* The topic may have ended, but is in memory until the turn's end. */
+	if (ch->counted)
+		audience_changed(&ps->audience, topic->name);
+}
+
 void
 channel_end(struct channel *ch, const char *why)
 {
@@ -223,7 +235,7 @@ channel_end(struct channel *ch, const char *why)
 	if (joined)
 		channel_tell_watcher(ch, false, why);
 	channel_presence_end(ch, lost);
-	hub_unsubscribe(&ch->session->env->pubsub.hub, &ch->sub);
+	channel_unsubscribe(ch);
 	stats->channels -= joined;
 	channel_drop(ch);
 }

@@ -111,6 +111,7 @@ struct channel {
 	bool			 stopping : 1;	/* ends when the callback under way returns */
 	bool			 failing : 1;	/* the same, with phx_error */
 	bool			 warned : 1;	/* token_expiring was said */
+	bool			 counted : 1;	/* its topic's channels are, on all nodes */
 	bool			 unasked : 1;	/* its class knows nothing of it yet: see join.c */
 	uint8_t			 depth;		/* callbacks of this channel under way */
 	uint32_t		 leave_grace;	/* ms that its presences outlive its connection */

@@ -132,3 +132,18 @@ channel_count_here(const struct channel *ch)
 	/* Who is leaving holds the topic still. */
 	return topic != NULL ? topic->n - ch->sub.deaf : 0;
 }
+
+void
+channel_watch_audience(struct channel *ch)
+{
+	if (ch->sub.topic == NULL || ch->counted)
+		return;
+	ch->counted = true;
+	audience_changed(&ch->session->env->pubsub.audience, ch->sub.topic->name);
+}
+
+unsigned
+channel_count_audience(const struct channel *ch)
+{
+	return channel_count_here(ch) + audience_others(&ch->session->env->pubsub.audience, channel_topic(ch));
+}

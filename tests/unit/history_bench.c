@@ -339,7 +339,10 @@ fake_own_up(struct broker *b)
 {
 }
 
-static const struct broker_ops fake_broker = { "fake", fake_publish, fake_subscribe, fake_is_subscribed, fake_own_up, fake_broker_free };
+static const struct broker_ops fake_broker = {
+	.name = "fake", .publish = fake_publish, .subscribe = fake_subscribe, .is_subscribed = fake_is_subscribed,
+	.own_up = fake_own_up, .free = fake_broker_free,
+};
 
 void
 world_subscribed(void)

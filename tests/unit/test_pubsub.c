@@ -66,7 +66,10 @@ fake_own_up(struct broker *b)
 {
 }
 
-static const struct broker_ops fake_ops = { "fake", fake_publish, fake_subscribe, fake_is_subscribed, fake_own_up, fake_free };
+static const struct broker_ops fake_ops = {
+	.name = "fake", .publish = fake_publish, .subscribe = fake_subscribe, .is_subscribed = fake_is_subscribed,
+	.own_up = fake_own_up, .free = fake_free,
+};
 static struct broker fake = { .ops = &fake_ops };
 
 /* A keeper that writes down what it is told, and keeps what begins with "kept". */
