@@ -12,6 +12,7 @@
 #define SUITES(X) \
 	X(addr) \
 	X(api_key) \
+	X(audience) \
 	X(auth) \
 	X(authorizer) \
 	X(b64) \
