@@ -145,13 +145,17 @@ is_channel(struct slice name)
 	    slice_starts(name, SLICE("presence-"));
 }
 
-/* False if that is no channel of this format's. */
+/* False if that is no channel of this format's; it is named in the answer even so, if it is a text of a bearable length. */
 static bool
 set_channel(struct inbound *in, struct slice token)
 {
 	struct slice name;
 
-	if (!is_text(token) || json_text(token, in->scratch.topic, sizeof(in->scratch.topic), &name) < 0 || !is_channel(name))
+	if (!is_text(token))
+		return false;
+	if (token.n <= WIRE_MAX_ECHO)
+		in->topic_token = token;
+	if (json_text(token, in->scratch.topic, sizeof(in->scratch.topic), &name) < 0 || !is_channel(name))
 		return false;
 	in->topic = name;
 	in->topic_token = slice(in->scratch.topic_token,
@@ -178,15 +182,28 @@ is_event(struct slice token)
 	return !message_is_reserved(text) && !slice_is(text, "access_token");
 }
 
-/* Are the members that the request may leave out what they should be, where they are there? */
-static bool
-has_sound_options(const struct request *r, enum pusher_kind kind)
+/* What of the members that the request may leave out is not what it should be; NULL = nothing. */
+static const char *
+option_fault(const struct request *r, enum pusher_kind kind)
 {
 	const struct slice event = r->token[M_EVENT], info = r->token[M_USER_INFO];
 
 	if (kind == PUSHER_MESSAGE)
-		return event.p == NULL || is_event(event);
-	return info.p == NULL || *info.p == '{';
+		return event.p == NULL || is_event(event) ? NULL : "invalid event";
+	return info.p == NULL || *info.p == '{' ? NULL : "invalid userInfo";
+}
+
+/* NULL if it can be done. */
+static const char *
+request_fault(const struct request *r, enum pusher_kind kind, bool has_id, bool has_channel)
+{
+	if (r->doubled)
+		return invalid_request;
+	if (!has_id)
+		return "invalid requestId";
+	if (!has_channel)
+		return "invalid channel";
+	return kind == PUSHER_PING ? NULL : option_fault(r, kind);
 }
 
 static void
@@ -194,12 +211,14 @@ decode_request(struct inbound *in, const struct request *r, const struct type *t
 {
 	const bool has_id = set_ref(in, type->kind, r->token[M_REQUEST_ID]), is_ping = type->kind == PUSHER_PING;
 	const bool has_channel = is_ping || set_channel(in, r->token[M_CHANNEL]);
+	const char *fault;
 
 	in->payload = object;
 	if (is_ping)
 		in->topic = SLICE("phoenix");
-	if (!has_id || !has_channel || r->doubled || (!is_ping && !has_sound_options(r, type->kind)))
-		set_fault(in, invalid_request);
+	fault = request_fault(r, type->kind, has_id, has_channel);
+	if (fault != NULL)
+		set_fault(in, fault);
 	else
 		in->event = type->event;
 }

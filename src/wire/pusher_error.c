@@ -59,6 +59,10 @@ static const struct reason {
 	{ "rate_limit_exceeded", C_RATE_LIMIT_EXCEEDED, { NULL, 0 } },
 	{ "invalid_payload", C_INVALID_REQUEST, { NULL, 0 } },
 	{ "invalid request", C_INVALID_REQUEST, { NULL, 0 } },
+	{ "invalid requestId", C_INVALID_REQUEST, SLICE_OF("\"Invalid requestId\"") },
+	{ "invalid channel", C_INVALID_REQUEST, SLICE_OF("\"Invalid channel\"") },
+	{ "invalid event", C_INVALID_REQUEST, SLICE_OF("\"Invalid event\"") },
+	{ "invalid userInfo", C_INVALID_REQUEST, SLICE_OF("\"Invalid userInfo\"") },
 	{ "invalid topic", C_INVALID_REQUEST, SLICE_OF("\"Invalid channel\"") },
 	{ "unknown_event", C_INVALID_REQUEST, SLICE_OF("\"Unknown event\"") },
 	{ "invalid json", C_INVALID_JSON, { NULL, 0 } },
@@ -78,6 +82,18 @@ static const struct reason {
 	{ "unavailable", BY_KIND, SLICE_OF("\"Unavailable, try again later\"") },
 };
 
+/* What is wrong with a payload is said by the class: "field". */
+static const struct {
+	const char	*field;
+	struct slice	 message;
+} fields[] = {
+	{ "channel", SLICE_OF("\"Invalid channel\"") },
+	{ "event", SLICE_OF("\"Invalid event\"") },
+	{ "userInfo", SLICE_OF("\"Invalid userInfo\"") },
+	{ "data", SLICE_OF("\"Invalid data\"") },
+};
+
+#define N_FIELDS	(sizeof(fields) / sizeof(fields[0]))
 #define N_REASONS	(sizeof(reasons) / sizeof(reasons[0]))
 
 static const struct reason unknown = { .code = BY_KIND };
@@ -93,6 +109,8 @@ unmatched(enum pusher_kind kind)
 		return C_NOT_IN_CHANNEL;
 	case PUSHER_UPDATE:
 		return C_NOT_MEMBER;
+	case PUSHER_JOIN:
+		return C_NOT_FOUND;
 	default:
 		return C_INVALID_REQUEST;
 	}
@@ -156,6 +174,19 @@ code_of(const struct reason *r, enum pusher_kind kind)
 	return r->code == BY_KIND ? failed(kind) : r->code;
 }
 
+/* Empty if it is none that this format has. */
+static struct slice
+message_of_field(struct slice token)
+{
+	char		   scratch[32];
+	const struct slice text = text_of(token, scratch, sizeof(scratch));
+
+	for (unsigned i = 0; i < N_FIELDS; i++)
+		if (slice_is(text, fields[i].field))
+			return fields[i].message;
+	return SLICE("");
+}
+
 static bool
 is_number(struct slice token)
 {
@@ -166,6 +197,7 @@ void
 pusher_error_of(struct pusher_error *e, enum pusher_kind kind, struct slice response)
 {
 	const struct slice   retry = json_member(response, "retry_after_ms"), said = json_member(response, "message");
+	const struct slice   about_field = message_of_field(json_member(response, "field"));
 	const struct reason *r = find_reason(json_member(response, "reason"));
 	enum code	     code;
 
@@ -178,6 +210,8 @@ pusher_error_of(struct pusher_error *e, enum pusher_kind kind, struct slice resp
 		e->retry_ms = retry;
 	if (said.n > 0 && *said.p == '"')
 		e->message = said;
+	else if (about_field.n > 0)
+		e->message = about_field;
 	else if (r->message.n > 0)
 		e->message = r->message;
 }

@@ -169,8 +169,8 @@ static const struct {
 	{ "u1", JOIN("private-a", ",\"userInfo\":{}"), JOINED_AS("private-a", "private", "") },
 	{ "", JOIN("private-a", ""), ERROR_AT("private-a", ",\"requestId\":\"j\"", "FORBIDDEN", "Access denied") },
 	{ "", JOIN(ROOM, ""), ERROR("\"j\"", "FORBIDDEN", "Access denied") },
-	{ "u1", JOIN(ROOM, ",\"userInfo\":{\"\\u0000\":1}"), ERROR("\"j\"", "INVALID_REQUEST", "Invalid request") },
-	{ "u1", JOIN(ROOM, ",\"userInfo\":7"), ERROR("\"j\"", "INVALID_REQUEST", "Invalid request") },
+	{ "u1", JOIN(ROOM, ",\"userInfo\":{\"\\u0000\":1}"), ERROR("\"j\"", "INVALID_REQUEST", "Invalid userInfo") },
+	{ "u1", JOIN(ROOM, ",\"userInfo\":7"), ERROR("\"j\"", "INVALID_REQUEST", "Invalid userInfo") },
 	{ "toString", JOIN(ROOM, ""), ERROR("\"j\"", "JOIN_FAILED", "This user cannot be shown") },
 };
 
@@ -649,12 +649,12 @@ START_TEST(updates_are_bounded)
 		autofree char *half = xasprintf(UPDATE("{\"y%u\":\"%.*s\"}"), i, 2500, text);
 
 		client_says(c, large);
-		client_hears(c, ERROR("[8]", "INVALID_REQUEST", "Invalid request"));
+		client_hears(c, ERROR("[8]", "INVALID_REQUEST", "Invalid userInfo"));
 		client_says(c, half);
 		if (i == 0)
 			client_forgets(c);
 		else
-			client_hears(c, ERROR("[8]", "INVALID_REQUEST", "Invalid request"));
+			client_hears(c, ERROR("[8]", "INVALID_REQUEST", "Invalid userInfo"));
 	}
 	window();
 	client_hears_nothing(c);
