@@ -263,22 +263,36 @@ add_member(struct buf *out, struct slice key, struct slice meta)
 	buf_add_char(out, '}');
 }
 
-/* The presences as a flat list, one member for each meta. Returns how many there are. */
+/* Takes {"metas":[ off; the list's elements follow. */
+static bool
+take_entry(struct slice *in, struct slice *key)
+{
+	struct slice   name;
+	enum json_kind kind;
+
+	return json_take_value(in, key, &kind) == 0 && json_take(in, ':') && json_take(in, '{') &&
+	    json_take_value(in, &name, &kind) == 0 && json_take(in, ':') && json_take(in, '[');
+}
+
+/*
+ * The presences, as we have composed them, as a flat list: one member for each meta. Returns how many there are. Taken apart
+ * piece by piece: each meta is within the limits of a client's value, all of a user's together need not be.
+ */
 static unsigned
 add_members(struct buf *out, struct slice presences)
 {
-	struct slice   key, entry, metas, meta;
+	struct slice   key, meta;
 	enum json_kind kind;
-	size_t	       at = 0;
 	unsigned       n = 0;
 
 	buf_add_str(out, "\"members\":[");
-	while (json_next_member(presences, &at, &key, &entry) == 1) {
-		metas = json_member(entry, "metas");
-		for (json_take(&metas, '['); json_take_value(&metas, &meta, &kind) == 0; json_take(&metas, ',')) {
+	for (json_take(&presences, '{'); take_entry(&presences, &key); json_take(&presences, ',')) {
+		for (; json_take_value(&presences, &meta, &kind) == 0; json_take(&presences, ',')) {
 			buf_add_str(out, n++ > 0 ? "," : "");
 			add_member(out, key, meta);
 		}
+		json_take(&presences, ']');
+		json_take(&presences, '}');
 	}
 	buf_add_char(out, ']');
 	return n;

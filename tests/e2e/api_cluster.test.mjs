@@ -172,8 +172,8 @@ describe("three nodes", { skip: noRedis, concurrency: false }, () => {
 		clients.push(client);
 		return client;
 	}
-	async function pusher(id, topic, user = `pu-${id}`) {
-		const client = await PusherClient.join(c.node(id), topic, { user });
+	async function pusher(id, topic, user = `pu-${id}`, userInfo) {
+		const client = await PusherClient.join(c.node(id), topic, { user, userInfo });
 
 		clients.push(client);
 		return client;
@@ -241,6 +241,24 @@ describe("three nodes", { skip: noRedis, concurrency: false }, () => {
 		for (const got of answers) {
 			assert.deepEqual([got.memberCount, got.nodes, got.createdAt], [1, 1, answers[0].createdAt]);
 			assert.ok(got.createdAt > createdAt);
+		}
+	});
+
+	test("members who tell as much of themselves as they may, in depth and number", async () => {
+		const topic = fresh("presence-much");
+		let deep = "x";
+
+		for (let i = 0; i < 62; i++)
+			deep = [deep];
+		await pusher("n1", topic, "a-deep", { deep });
+		for (let tab = 0; tab < 8; tab++)
+			await pusher(IDS[tab % IDS.length], topic, "b-wide", { wide: Array(1900).fill(1) });
+		await pusher("n2", topic, "c-last", {});
+		for (const id of IDS) {
+			await waitFor(async () => (await call(id, "GET", channel(topic))).memberCount === 10, `${id} to see all`);
+			const { members } = await call(id, "GET", channel(topic, "/members"));
+			assert.deepEqual(members.map((m) => m.id).sort(), ["a-deep", ...Array(8).fill("b-wide"), "c-last"]);
+			assert.deepEqual(members.find((m) => m.id === "a-deep").deep, deep);
 		}
 	});
 
