@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "server/longpoll_relay.h"
+#include "backplane/longpoll_relay.h"
 #include "server/systemd.h"
 
 #define DRAIN_TICK_MS	100

@@ -7,7 +7,7 @@
 #include "auth/auth.h"
 #include "net/http_server.h"
 #include "net/tls.h"
-#include "server/api.h"
+#include "api/api.h"
 #include "server/census.h"
 #include "server/door.h"
 #include "server/origin.h"

@@ -9,7 +9,7 @@
 #include "net/url.h"
 #include "net/utf8.h"
 #include "server/entry.h"
-#include "server/longpoll_relay.h"
+#include "backplane/longpoll_relay.h"
 
 #define PLAIN_FIELDS	"Access-Control-Allow-Origin: *\r\nCache-Control: no-store\r\n"
 

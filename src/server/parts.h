@@ -8,7 +8,7 @@
 #include "auth/auth.h"
 #include "config/config.h"
 #include "net/tls.h"
-#include "server/api_key.h"
+#include "api/api_key.h"
 #include "server/origin.h"
 #include "server/pages.h"
 #include "session/routes.h"

@@ -44,7 +44,7 @@ struct session_authorizer {
 };
 
 /*
- * Who is told what happens to clients: see server/happenings.h. A client ends for the reason of session_close(), else
+ * Who is told what happens to clients: see backplane/happenings.h. A client ends for the reason of session_close(), else
  * "closed"; a channel that had joined ends as the class is told in `leave`. NULL at the start. Nothing may be closed from here.
  */
 struct session_watcher {

@@ -17,7 +17,7 @@ const described = Object.entries(api.paths).flatMap(([name, item]) => METHODS.fi
 	.map((method) => `${method.toUpperCase()} ${name.replace(/\{\w+\}/g, "*")}`)).sort();
 
 function served() {
-	const table = /\bpaths\[\] = \{\n(.*?)\n\};/s.exec(readFileSync(path.join(TOP, "src/server/api.c"), "utf8"))[1];
+	const table = /\bpaths\[\] = \{\n(.*?)\n\};/s.exec(readFileSync(path.join(TOP, "src/api/api.c"), "utf8"))[1];
 
 	return table.split("\n").flatMap((row) => {
 		const pattern = /^\t\{ "([^"]+)", "Allow: /.exec(row)?.[1];

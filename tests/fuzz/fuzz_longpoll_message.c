@@ -4,7 +4,7 @@
 #include <assert.h>
 
 #include "cluster/cluster_message.h"
-#include "server/longpoll_message.h"
+#include "backplane/longpoll_message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "server/api_key.h"
+#include "api/api_key.h"
 
 Suite *api_key_suite(void);
 

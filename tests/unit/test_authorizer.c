@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/stats.h"
 #include "http_stub.h"
-#include "server/authorizer.h"
+#include "auth/authorizer.h"
 #include "turned_by_hand.h"
 
 Suite *authorizer_suite(void);

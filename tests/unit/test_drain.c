@@ -8,7 +8,7 @@
 
 #include "base/stats.h"
 #include "server/drain.h"
-#include "server/longpoll_relay.h"
+#include "backplane/longpoll_relay.h"
 #include "session_bench.h"
 #include "turned_by_hand.h"
 

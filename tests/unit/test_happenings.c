@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "base/stats.h"
-#include "server/happenings.h"
+#include "backplane/happenings.h"
 #include "with_redis.h"
 
 Suite *happenings_suite(void);

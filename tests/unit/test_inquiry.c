@@ -10,8 +10,8 @@
 #include "base/mem.h"
 #include "base/stats.h"
 #include "cluster/cluster_internal.h"
-#include "server/headcount.h"
-#include "server/kick.h"
+#include "backplane/headcount.h"
+#include "backplane/kick.h"
 #include "wire/json.h"
 #include "with_redis.h"
 

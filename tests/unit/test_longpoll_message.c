@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "server/longpoll_message.h"
+#include "backplane/longpoll_message.h"
 #include "transport/longpoll.h"
 
 Suite *longpoll_message_suite(void);

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "channels/builtin.h"
+#include "wire/envelope.h"
 
 Suite *pusher_class_suite(void);
 
@@ -841,7 +842,7 @@ START_TEST(not_in_the_channel)
 }
 END_TEST
 
-/* Of anonymous clients, too, whose number is that of this node. */
+/* Of anonymous clients, too. */
 START_TEST(public_channels)
 {
 	struct client *a = pusher(""), *b = phoenix(""), *c = pusher("u1");
@@ -862,6 +863,80 @@ START_TEST(public_channels)
 	window();
 	client_forgets(a);
 	client_hears_nothing(c);
+}
+END_TEST
+
+/* Where there are other nodes. */
+static struct broker_ops bench_bus;
+static unsigned bus_said;	/* the number that it was told last */
+
+static int
+bus_count(struct broker *b, struct slice topic, uint32_t n, bool ask)
+{
+	bus_said = n;
+	return 0;
+}
+
+static void
+bus_brings(const char *topic, const char *node, uint32_t n)
+{
+	audience_heard(&bench.pubsub.audience, slice_str(topic),
+	    &(struct envelope){ .node = slice_str(node), .counts = true, .count = n });
+}
+
+/* For clients of both protocols; who leaves is told on the bus. */
+START_TEST(what_was_said_is_counted_on_all_nodes)
+{
+	const char *topic = _i == 0 ? "public-a" : "private-a";
+	autofree char *join = xasprintf(JOIN("%s", ""), topic), *phx_join = xasprintf(PHX_JOIN("%s", "{}"), topic);
+	autofree char *say = xasprintf("{\"type\":\"channel:message\",\"channel\":\"%s\"}", topic);
+	autofree char *push = xasprintf("[\"1\",\"2\",\"%s\",\"e\",{}]", topic);
+	autofree char *sent = xasprintf("{\"type\":\"channel:sent\",\"channel\":\"%s\",\"delivered\":31}", topic);
+	autofree char *answer = xasprintf(REPLY("\"1\"", "\"2\"", "%s", "{\"status\":\"ok\",\"response\":{\"delivered\":30}}"),
+	    topic);
+	struct client *a = pusher("u1"), *b = phoenix("u2");
+
+	bench_bus = *bench.pubsub.broker->ops;
+	bench_bus.count = bus_count;
+	bench.pubsub.broker->ops = &bench_bus;
+	joining(a, join);
+	joining(b, phx_join);
+	pass(2 * AUDIENCE_PACE_MS);
+	client_forgets(a);
+	client_forgets(b);
+	ck_assert_uint_eq(bus_said, 2);
+	bus_brings(topic, "n2", 10);
+	bus_brings(topic, "n3", 20);
+	client_says(a, say);
+	client_hears(a, sent);
+	client_forgets(b);
+	client_gone(a);
+	pass(0);
+	ck_assert_uint_eq(bus_said, 1);
+	client_says(b, push);
+	client_hears(b, answer);
+	client_gone(b);
+	pass(2 * AUDIENCE_PACE_MS);
+	ck_assert_uint_eq(bus_said, 0);
+}
+END_TEST
+
+/* Members are known anyway. */
+START_TEST(members_are_not_told_on_the_bus)
+{
+	struct client *a;
+
+	bench_bus = *bench.pubsub.broker->ops;
+	bench_bus.count = bus_count;
+	bench.pubsub.broker->ops = &bench_bus;
+	bus_said = 7;
+	a = pusher_in("u1");
+	bus_brings(ROOM, "n2", 10);
+	client_says(a, SAY(""));
+	client_hears(a, SENT("0"));
+	client_gone(a);
+	window();
+	ck_assert_uint_eq(bus_said, 7);
 }
 END_TEST
 
@@ -990,6 +1065,8 @@ pusher_class_suite(void)
 	tcase_add_test(t, bytes_are_no_messages);
 	tcase_add_test(t, not_in_the_channel);
 	tcase_add_test(t, public_channels);
+	tcase_add_loop_test(t, what_was_said_is_counted_on_all_nodes, 0, 2);
+	tcase_add_test(t, members_are_not_told_on_the_bus);
 	tcase_add_test(t, a_lost_client_stays_for_the_grace);
 	tcase_add_test(t, rates_are_of_events);
 	tcase_add_test(t, a_bad_option_is_refused);

@@ -4,11 +4,11 @@
  *	{"v":1,"type":"count","node":N,"id":"…","topics":["…",…]}		to all nodes
  *	{"v":1,"type":"counted","node":N,"re":"…","counts":[n,…],"since":[ms,…]}	from each, in the same order
  */
-#ifndef SERVER_HEADCOUNT_H
-#define SERVER_HEADCOUNT_H
+#ifndef BACKPLANE_HEADCOUNT_H
+#define BACKPLANE_HEADCOUNT_H
 
 #include "pubsub/hub.h"
-#include "server/inquiry.h"
+#include "backplane/inquiry.h"
 
 #define HEADCOUNT_MS	500	/* so long the answers are waited for */
 

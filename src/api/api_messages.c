@@ -9,7 +9,7 @@
 #include "channels/common.h"
 #include "history/history.h"
 #include "net/utf8.h"
-#include "server/api_call.h"
+#include "api/api_call.h"
 #include "wire/envelope.h"
 #include "wire/json.h"
 

@@ -2,11 +2,11 @@
  * Requests of long-poll clients whose session is another node's: passed on to it over Redis, and its answers brought back.
  * A client may so be sent to any node by a balancer.
  */
-#ifndef SERVER_LONGPOLL_RELAY_H
-#define SERVER_LONGPOLL_RELAY_H
+#ifndef BACKPLANE_LONGPOLL_RELAY_H
+#define BACKPLANE_LONGPOLL_RELAY_H
 
 #include "cluster/cluster.h"
-#include "server/longpoll_message.h"
+#include "backplane/longpoll_message.h"
 #include "transport/longpoll.h"
 
 struct longpoll_relay {

@@ -3,8 +3,8 @@
  * {"authorized":true} or {"authorized":false,"reason":TEXT}. Whoever is slow, or dead, or answers anything else, lets nobody in,
  * and keeps nobody waiting but those who need him.
  */
-#ifndef SERVER_AUTHORIZER_H
-#define SERVER_AUTHORIZER_H
+#ifndef AUTH_AUTHORIZER_H
+#define AUTH_AUTHORIZER_H
 
 #include "session/session.h"
 

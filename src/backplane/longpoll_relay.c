@@ -2,7 +2,7 @@
  * The relay. A request is known by an id of its asker's at both ends until it is answered. Whether a publication reached
  * anybody is known by Redis' answer to it.
  */
-#include "server/longpoll_relay.h"
+#include "backplane/longpoll_relay.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -4,10 +4,10 @@
  *	{"v":1,"type":"kick","node":N,"user":"…","id":"…"}	to all nodes; "connection" in the place of "user"
  *	{"v":1,"type":"kicked","node":N,"re":"…","n":k}		what each of them says to it
  */
-#ifndef SERVER_KICK_H
-#define SERVER_KICK_H
+#ifndef BACKPLANE_KICK_H
+#define BACKPLANE_KICK_H
 
-#include "server/inquiry.h"
+#include "backplane/inquiry.h"
 #include "transport/longpoll.h"
 #include "transport/websocket.h"
 

@@ -3,7 +3,7 @@
  * as "ID TOPIC", each with the user, and #run, #epoch and #seq: whose it is, and the last happening that was taken. KEYS[3],
  * where it is given, is the set of the nodes that have such a hash.
  */
-#include "server/happenings_scripts.h"
+#include "backplane/happenings_scripts.h"
 
 /*
  * All of a node at once could take Redis too long: `sweep` tells whether more is left. From then on the hash is nobody's: its

@@ -2,15 +2,15 @@
  * The HTTP API under /api: for operators and back ends, with a key or an admin's token. JSON in and out; errors are
  * {"error":{"code","message"}}.
  */
-#ifndef SERVER_API_H
-#define SERVER_API_H
+#ifndef API_API_H
+#define API_API_H
 
 #include "net/http_server.h"
 #include "net/rates.h"
-#include "server/api_key.h"
-#include "server/backplane.h"
-#include "server/headcount.h"
-#include "server/kick.h"
+#include "api/api_key.h"
+#include "backplane/backplane.h"
+#include "backplane/headcount.h"
+#include "backplane/kick.h"
 #include "session/guard.h"
 
 #define API_MAX_CALLS	64	/* that wait for an answer from elsewhere */

@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "base/stats.h"
-#include "server/api_call.h"
+#include "api/api_call.h"
 #include "wire/json.h"
 
 static void

@@ -2,7 +2,7 @@
  * The backplane: Redis tells what came and went, and each room is told in its turn. The order in which they are told is
  * the contract between them, and stands here alone.
  */
-#include "server/backplane.h"
+#include "backplane/backplane.h"
 
 #include <errno.h>
 #include <stdlib.h>

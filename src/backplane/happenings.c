@@ -3,7 +3,7 @@
  * knowledge are written in one step. So nothing is told twice, however often it is sent, and whoever cleans up behind a
  * dead node knows whom to tell as lost.
  */
-#include "server/happenings.h"
+#include "backplane/happenings.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,8 +14,8 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/stats.h"
-#include "server/happenings_scripts.h"
-#include "server/topic_type.h"
+#include "backplane/happenings_scripts.h"
+#include "wire/topic_type.h"
 
 #define MAX_FLYING	1000	/* sent, without an answer */
 #define RETRY_MS	1000

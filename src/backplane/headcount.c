@@ -1,7 +1,7 @@
 /*
  * Headcounts: ours that are under way, and our answers to others.
  */
-#include "server/headcount.h"
+#include "backplane/headcount.h"
 
 #include <stdlib.h>
 

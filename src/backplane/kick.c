@@ -1,7 +1,7 @@
 /*
  * Kicks: ours, and those of others.
  */
-#include "server/kick.h"
+#include "backplane/kick.h"
 
 #include <stdlib.h>
 

@@ -2,8 +2,8 @@
  * What a topic is by its name, for those who look on from outside: "public", "private" or "presence" for names of the
  * Pusher-style protocol, else "topic".
  */
-#ifndef SERVER_TOPIC_TYPE_H
-#define SERVER_TOPIC_TYPE_H
+#ifndef WIRE_TOPIC_TYPE_H
+#define WIRE_TOPIC_TYPE_H
 
 #include "base/slice.h"
 

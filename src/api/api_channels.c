@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "net/utf8.h"
 #include "presence/tracker.h"
-#include "server/api_call.h"
+#include "api/api_call.h"
 #include "wire/json.h"
 
 #define LIST_DEFAULT	100

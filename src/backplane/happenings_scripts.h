@@ -2,8 +2,8 @@
  * The scripts of the stream of happenings: an entry and what is known of its client are written in one step. Keys and arguments
  * stand at each text.
  */
-#ifndef SERVER_HAPPENINGS_SCRIPTS_H
-#define SERVER_HAPPENINGS_SCRIPTS_H
+#ifndef BACKPLANE_HAPPENINGS_SCRIPTS_H
+#define BACKPLANE_HAPPENINGS_SCRIPTS_H
 
 #include "net/redis.h"
 

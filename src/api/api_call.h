@@ -2,11 +2,11 @@
  * One call of the API, from its request to its answer, which may come later: the client may be gone by then, or have
  * been told that it takes too long.
  */
-#ifndef SERVER_API_CALL_H
-#define SERVER_API_CALL_H
+#ifndef API_API_CALL_H
+#define API_API_CALL_H
 
-#include "server/api.h"
-#include "server/topic_type.h"
+#include "api/api.h"
+#include "wire/topic_type.h"
 
 /* Of the cluster. */
 struct totals {

@@ -2,21 +2,21 @@
  * What joins this node to the others: Redis, the cluster's membership, and their wires to the broker, presence and
  * history. Without redis.url, the same rooms on their own.
  */
-#ifndef SERVER_BACKPLANE_H
-#define SERVER_BACKPLANE_H
+#ifndef BACKPLANE_BACKPLANE_H
+#define BACKPLANE_BACKPLANE_H
 
 #include "cluster/cluster.h"
 #include "config/config.h"
 #include "history/history.h"
 #include "history/userlists.h"
 #include "presence/sync.h"
-#include "server/happenings.h"
+#include "backplane/happenings.h"
 #include "session/session.h"
 
 struct backplane_user {
 	/* Redis does not want us, or our id is taken: the process ends with that code (69). */
 	void (*on_hopeless)(void *arg, int code, const char *why);
-	/* A message on the cluster's channel that is for the server: see server/inquiry.h. */
+	/* A message on the cluster's channel that is for the server: see backplane/inquiry.h. */
 	void (*on_message)(void *arg, struct slice node, struct slice type, struct slice message);
 };
 

@@ -2,7 +2,7 @@
  * Authorizers: questions that are the same share a call and, for a while, its answer; each URL has its calls, its queue, and a
  * breaker for when nobody answers there.
  */
-#include "server/authorizer.h"
+#include "auth/authorizer.h"
 
 #include <openssl/hmac.h>
 #include <openssl/sha.h>
@@ -25,7 +25,7 @@ struct authorizer {
 	struct fetcher		*fetcher;
 	struct authorizer_options options;	/* the texts are ours */
 	struct list		 authorities;
-	struct map		 inquiries;	/* by key: those that others may share */
+	struct map		 questions;	/* by key: those that others may share */
 	struct list		 known;		/* of these, those that are answered; oldest first */
 	unsigned		 n_known;
 	struct timer		 forget;	/* the oldest of them */
@@ -36,17 +36,17 @@ struct authority {
 	struct list		 in_authorizer;
 	struct authorizer	*authorizer;
 	char			*url;
-	struct list		 queue;		/* inquiries that wait, oldest first */
+	struct list		 queue;		/* questions that wait, oldest first */
 	unsigned		 n_queue;
 	size_t			 queue_bytes;
-	struct list		 calls;		/* inquiries that are under way */
+	struct list		 calls;		/* questions that are under way */
 	unsigned		 n_calls;
 	unsigned		 failures;	/* in a row */
 	uint64_t		 rests_until;	/* ms of the loop's clock */
 };
 
 /* A question: in its authority's queue, among its calls, or known. */
-struct inquiry {
+struct question {
 	struct list		 in_state;
 	enum { WAITING, CALLING, KNOWN } state;
 	struct authorizer	*authorizer;
@@ -66,8 +66,8 @@ struct inquiry {
 
 /* Somebody who waits for an answer. */
 struct authorization {
-	struct list	 in_inquiry;
-	struct inquiry	*inquiry;	/* NULL: it is being told */
+	struct list	 in_question;
+	struct question	*question;	/* NULL: it is being told */
 	authorized_fn	*fn;
 	void		*arg;
 };
@@ -83,12 +83,12 @@ static const struct verdict nobody_knows = { .reason = { "", 0 } };
 
 static void authority_go_on(struct authority *);
 
-/* Inquiries. */
+/* Questions. */
 
 static struct slice
-inquiry_key(const void *item)
+question_key(const void *item)
 {
-	const struct inquiry *q = item;
+	const struct question *q = item;
 
 	return slice((const char *)q->key, sizeof(q->key));
 }
@@ -141,7 +141,7 @@ compose(const struct authorize_request *r, struct buf *out)
 
 /* Takes it out of where it is; the caller gives it another place, or frees it. */
 static void
-inquiry_take_out(struct inquiry *q)
+question_take_out(struct question *q)
 {
 	list_remove(&q->in_state);
 	timer_stop(&q->deadline);
@@ -158,11 +158,11 @@ inquiry_take_out(struct inquiry *q)
 
 /* Nobody waits for it any more. */
 static void
-inquiry_free(struct inquiry *q)
+question_free(struct question *q)
 {
-	inquiry_take_out(q);
+	question_take_out(q);
 	if (q->shared)
-		map_del(&q->authorizer->inquiries, inquiry_key(q));
+		map_del(&q->authorizer->questions, question_key(q));
 	if (q->call != NULL)
 		fetch_cancel(q->call);
 	free(q->reason);
@@ -170,9 +170,9 @@ inquiry_free(struct inquiry *q)
 }
 
 static void
-authorizer_forget(struct authorizer *z, struct inquiry *q)
+authorizer_forget(struct authorizer *z, struct question *q)
 {
-	inquiry_free(q);
+	question_free(q);
 	if (list_empty(&z->known))
 		timer_stop(&z->forget);
 }
@@ -183,24 +183,24 @@ authorizer_on_forget(struct timer *t, uint64_t now)
 	struct authorizer *z = container_of(t, struct authorizer, forget);
 
 	list_each(link, &z->known) {
-		struct inquiry *q = list_entry(link, struct inquiry, in_state);
+		struct question *q = list_entry(link, struct question, in_state);
 
 		if (q->due > now) {
 			loop_timer(z->loop, &z->forget, q->due);
 			return;
 		}
-		inquiry_free(q);
+		question_free(q);
 	}
 }
 
 static void
-inquiry_keep(struct inquiry *q, const struct verdict *v)
+question_keep(struct question *q, const struct verdict *v)
 {
 	struct authorizer *z = q->authorizer;
 
-	inquiry_take_out(q);
+	question_take_out(q);
 	if (z->n_known >= z->options.known)
-		authorizer_forget(z, list_entry(z->known.next, struct inquiry, in_state));
+		authorizer_forget(z, list_entry(z->known.next, struct question, in_state));
 	q->state = KNOWN;
 	q->authority = NULL;
 	q->yes = v->yes;
@@ -215,21 +215,21 @@ inquiry_keep(struct inquiry *q, const struct verdict *v)
 
 /* Kept where it is worth that, and told to all who wait for it. */
 static void
-inquiry_end(struct inquiry *q, const struct verdict *v)
+question_end(struct question *q, const struct verdict *v)
 {
 	struct list  waiters, *next;
 
 	list_init(&waiters);
 	list_append_all(&waiters, &q->waiters);
 	list_each(link, &waiters)
-		list_entry(link, struct authorization, in_inquiry)->inquiry = NULL;
+		list_entry(link, struct authorization, in_question)->question = NULL;
 	if (v->known && q->shared && q->authorizer->options.cache_ms > 0)
-		inquiry_keep(q, v);
+		question_keep(q, v);
 	else
-		inquiry_free(q);
+		question_free(q);
 	/* Who is told may cancel for others. */
 	while ((next = list_take_link(&waiters)) != NULL) {
-		struct authorization *a = list_entry(next, struct authorization, in_inquiry);
+		struct authorization *a = list_entry(next, struct authorization, in_question);
 
 		a->fn(a->arg, v->yes, v->reason);
 		free(a);
@@ -280,7 +280,7 @@ authority_rest(struct authority *w)
 	if (w->failures == AUTHORIZER_MAX_FAILURES)
 		log_warn("authorizer %s has not answered %u times in a row: it is asked less", w->url, w->failures);
 	while ((link = w->queue.next) != &w->queue)
-		inquiry_end(list_entry(link, struct inquiry, in_state), &nobody_knows);
+		question_end(list_entry(link, struct question, in_state), &nobody_knows);
 }
 
 /*
@@ -300,9 +300,9 @@ authority_note(struct authority *w, bool answered)
 }
 
 static void
-inquiry_on_answer(void *arg, const struct fetch_answer *answer)
+question_on_answer(void *arg, const struct fetch_answer *answer)
 {
-	struct inquiry	 *q = arg;
+	struct question	 *q = arg;
 	struct authority *w = q->authority;
 	char		  scratch[AUTHORIZER_MAX_REASON], number[32];
 	struct verdict	  v = nobody_knows;
@@ -318,24 +318,24 @@ inquiry_on_answer(void *arg, const struct fetch_answer *answer)
 		v = nobody_knows;
 		authority_log(w, fault);
 	}
-	inquiry_end(q, &v);
+	question_end(q, &v);
 	if (w->failures >= AUTHORIZER_MAX_FAILURES)
 		authority_rest(w);
 	authority_go_on(w);
 }
 
 static void
-inquiry_on_deadline(struct timer *t, uint64_t now)
+question_on_deadline(struct timer *t, uint64_t now)
 {
-	struct inquiry	 *q = container_of(t, struct inquiry, deadline);
+	struct question	 *q = container_of(t, struct question, deadline);
 	struct authority *w = q->authority;
 
 	authority_log(w, "too many calls before this one");
-	inquiry_end(q, &nobody_knows);
+	question_end(q, &nobody_knows);
 	authority_go_on(w);
 }
 
-/* Questions. */
+/* Asking. */
 
 /* "X-Roost-Signature: " and the HMAC in hexadecimal digits. */
 static void
@@ -352,7 +352,7 @@ sign(const struct authorizer *z, const struct buf *body, struct buf *line)
 }
 
 static void
-inquiry_call(struct inquiry *q)
+question_call(struct question *q)
 {
 	struct authorizer *z = q->authorizer;
 	struct authority  *w = q->authority;
@@ -364,7 +364,7 @@ inquiry_call(struct inquiry *q)
 	headers[1] = signature.p;
 	w->queue_bytes -= body.n;
 	q->body = (struct buf){ 0 };
-	inquiry_take_out(q);
+	question_take_out(q);
 	q->state = CALLING;
 	q->fair = left_ms >= z->options.timeout_ms / 2;
 	list_append(&w->calls, &q->in_state);
@@ -373,7 +373,7 @@ inquiry_call(struct inquiry *q)
 	q->call = fetch_post(z->fetcher, &(struct fetch_request){
 		.url = w->url, .headers = headers, .body = buf_slice(&body), .authorities = z->options.authorities,
 		.timeout_ms = left_ms, .max_body = AUTHORIZER_MAX_ANSWER,
-	}, inquiry_on_answer, q);
+	}, question_on_answer, q);
 }
 
 /* One call at a time shows whether a silent one is back. */
@@ -388,11 +388,11 @@ static void
 authority_go_on(struct authority *w)
 {
 	while (!list_empty(&w->queue) && authority_is_free(w)) {
-		struct inquiry *q = list_entry(w->queue.next, struct inquiry, in_state);
+		struct question *q = list_entry(w->queue.next, struct question, in_state);
 
 		if (q->due <= w->authorizer->loop->now)
 			return;
-		inquiry_call(q);
+		question_call(q);
 	}
 }
 
@@ -426,12 +426,12 @@ authority_is_deaf(const struct authority *w, size_t bytes)
 }
 
 /* NULL: it cannot be asked now. */
-static struct inquiry *
-inquiry_new(struct authorizer *z, const struct authorize_request *r, const uint8_t *key)
+static struct question *
+question_new(struct authorizer *z, const struct authorize_request *r, const uint8_t *key)
 {
 	struct authority  *w = authority_find(z, r->url);
 	autobuf struct buf body = { 0 };
-	struct inquiry	  *q;
+	struct question	  *q;
 
 	compose(r, &body);
 	if (z->options.secret.n == 0 || authority_is_deaf(w, body.n)) {
@@ -439,9 +439,9 @@ inquiry_new(struct authorizer *z, const struct authorize_request *r, const uint8
 		return NULL;
 	}
 	q = xmalloc(sizeof(*q));
-	*q = (struct inquiry){
+	*q = (struct question){
 		.state = WAITING, .authorizer = z, .authority = w, .shared = z->options.cache_ms > 0, .body = body,
-		.deadline.fire = inquiry_on_deadline, .due = z->loop->now + z->options.timeout_ms,
+		.deadline.fire = question_on_deadline, .due = z->loop->now + z->options.timeout_ms,
 	};
 	memcpy(q->key, key, sizeof(q->key));
 	list_init(&q->waiters);
@@ -451,24 +451,24 @@ inquiry_new(struct authorizer *z, const struct authorize_request *r, const uint8
 	body = (struct buf){ 0 };
 	loop_timer(z->loop, &q->deadline, q->due);
 	if (q->shared)
-		map_put(&z->inquiries, q);
+		map_put(&z->questions, q);
 	return q;
 }
 
-/* The inquiry of that key, if others may share it. */
-static struct inquiry *
-inquiry_find(const struct authorizer *z, const uint8_t *key)
+/* The question of that key, if others may share it. */
+static struct question *
+question_find(const struct authorizer *z, const uint8_t *key)
 {
-	return z->options.cache_ms > 0 ? map_get(&z->inquiries, slice((const char *)key, SHA256_DIGEST_LENGTH)) : NULL;
+	return z->options.cache_ms > 0 ? map_get(&z->questions, slice((const char *)key, SHA256_DIGEST_LENGTH)) : NULL;
 }
 
 static struct authorization *
-authorization_new(struct inquiry *q, authorized_fn *fn, void *arg)
+authorization_new(struct question *q, authorized_fn *fn, void *arg)
 {
 	struct authorization *a = xmalloc(sizeof(*a));
 
-	*a = (struct authorization){ .inquiry = q, .fn = fn, .arg = arg };
-	list_append(&q->waiters, &a->in_inquiry);
+	*a = (struct authorization){ .question = q, .fn = fn, .arg = arg };
+	list_append(&q->waiters, &a->in_question);
 	return a;
 }
 
@@ -477,11 +477,11 @@ authorizer_ask(void *arg, const struct authorize_request *r, authorized_fn *fn, 
 {
 	struct authorizer    *z = arg;
 	uint8_t		      key[SHA256_DIGEST_LENGTH];
-	struct inquiry	     *q;
+	struct question	     *q;
 	struct authorization *a;
 
 	key_of(r, key);
-	q = inquiry_find(z, key);
+	q = question_find(z, key);
 	if (q != NULL && q->state == KNOWN) {
 		autofree char *reason = xstrndup(q->reason, q->n_reason);
 
@@ -489,7 +489,7 @@ authorizer_ask(void *arg, const struct authorize_request *r, authorized_fn *fn, 
 		return NULL;
 	}
 	if (q == NULL)
-		q = inquiry_new(z, r, key);
+		q = question_new(z, r, key);
 	if (q == NULL) {
 		fn(fn_arg, false, SLICE(""));
 		return NULL;
@@ -503,12 +503,12 @@ authorizer_ask(void *arg, const struct authorize_request *r, authorized_fn *fn, 
 static void
 authorizer_cancel(struct authorization *a)
 {
-	struct inquiry *q = a->inquiry;
+	struct question *q = a->question;
 
-	list_remove(&a->in_inquiry);
+	list_remove(&a->in_question);
 	free(a);
 	if (q != NULL && q->state == WAITING && list_empty(&q->waiters))
-		inquiry_free(q);
+		question_free(q);
 }
 
 const struct session_authorizer authorizer_ops = { .ask = authorizer_ask, .cancel = authorizer_cancel };
@@ -523,7 +523,7 @@ authorizer_new(struct loop *loop)
 	*z = (struct authorizer){ .loop = loop, .forget.fire = authorizer_on_forget };
 	list_init(&z->authorities);
 	list_init(&z->known);
-	map_init(&z->inquiries, inquiry_key);
+	map_init(&z->questions, question_key);
 	z->fetcher = fetcher_new(loop, &(struct fetcher_options){ .idle = IDLE_CONNECTIONS });
 	return z->fetcher != NULL ? z : authorizer_free(z);
 }
@@ -540,7 +540,7 @@ static void
 authorizer_forget_all(struct authorizer *z)
 {
 	while (!list_empty(&z->known))
-		authorizer_forget(z, list_entry(z->known.next, struct inquiry, in_state));
+		authorizer_forget(z, list_entry(z->known.next, struct question, in_state));
 }
 
 static void
@@ -572,13 +572,13 @@ authorizer_configure(struct authorizer *z, const struct authorizer_options *o)
 
 /* Nobody is told. */
 static void
-inquiry_drop(struct inquiry *q)
+question_drop(struct question *q)
 {
 	struct list *link;
 
 	while ((link = list_take_link(&q->waiters)) != NULL)
-		free(list_entry(link, struct authorization, in_inquiry));
-	inquiry_free(q);
+		free(list_entry(link, struct authorization, in_question));
+	question_free(q);
 }
 
 struct authorizer *
@@ -591,12 +591,12 @@ authorizer_free(struct authorizer *z)
 		struct authority *w = list_entry(link, struct authority, in_authorizer);
 
 		while (!list_empty(&w->queue))
-			inquiry_drop(list_entry(w->queue.next, struct inquiry, in_state));
+			question_drop(list_entry(w->queue.next, struct question, in_state));
 		while (!list_empty(&w->calls))
-			inquiry_drop(list_entry(w->calls.next, struct inquiry, in_state));
+			question_drop(list_entry(w->calls.next, struct question, in_state));
 		authority_free(w);
 	}
-	map_done(&z->inquiries);
+	map_done(&z->questions);
 	fetcher_free(z->fetcher);
 	text_set(&z->options.secret, SLICE(""));
 	text_set(&z->options.authorities, SLICE(""));

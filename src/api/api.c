@@ -1,7 +1,7 @@
 /*
  * The API's door: who may call, and which path is whose.
  */
-#include "server/api.h"
+#include "api/api.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "net/url.h"
 #include "net/utf8.h"
-#include "server/api_call.h"
+#include "api/api_call.h"
 #include "wire/message.h"
 
 #define API_NAMES	2	/* of a path */

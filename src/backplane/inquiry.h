@@ -4,8 +4,8 @@
  *	{"v":1,"type":QUESTION,"node":N,"id":"…",…}	to all nodes, the asker included
  *	{"v":1,"type":ANSWER,"node":N,"re":"…",…}	what each of them says to it
  */
-#ifndef SERVER_INQUIRY_H
-#define SERVER_INQUIRY_H
+#ifndef BACKPLANE_INQUIRY_H
+#define BACKPLANE_INQUIRY_H
 
 #include <limits.h>
 

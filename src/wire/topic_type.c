@@ -1,7 +1,7 @@
 /*
  * Types of topics, by the words that their names begin with.
  */
-#include "server/topic_type.h"
+#include "wire/topic_type.h"
 
 const char *const topic_types[TOPIC_TYPES] = { "topic", "public", "private", "presence" };
 

@@ -1,7 +1,7 @@
 /*
  * The key of the HTTP API: read, and compared.
  */
-#include "server/api_key.h"
+#include "api/api_key.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>

@@ -1,7 +1,7 @@
 /*
  * Inquiries: ours that wait for answers.
  */
-#include "server/inquiry.h"
+#include "backplane/inquiry.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -2,8 +2,8 @@
  * What happens to clients, told to the world: each connection and each channel that begins or ends is one entry of a
  * stream in Redis, once in the cluster, whatever becomes of this node. Fields and causes: roost-redis(7).
  */
-#ifndef SERVER_HAPPENINGS_H
-#define SERVER_HAPPENINGS_H
+#ifndef BACKPLANE_HAPPENINGS_H
+#define BACKPLANE_HAPPENINGS_H
 
 #include "net/redis.h"
 #include "session/session.h"

@@ -1,7 +1,7 @@
 /*
  * Calls: kept while somebody is asked, answered once.
  */
-#include "server/api_call.h"
+#include "api/api_call.h"
 
 #include <stdarg.h>
 #include <stdio.h>

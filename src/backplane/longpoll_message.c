@@ -1,7 +1,7 @@
 /*
  * Writing and reading what nodes say of long-poll clients.
  */
-#include "server/longpoll_message.h"
+#include "backplane/longpoll_message.h"
 
 #include <errno.h>
 

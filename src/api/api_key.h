@@ -1,8 +1,8 @@
 /*
  * The key of the HTTP API. Only its digest is kept, so a comparison takes the same time whatever is presented.
  */
-#ifndef SERVER_API_KEY_H
-#define SERVER_API_KEY_H
+#ifndef API_API_KEY_H
+#define API_API_KEY_H
 
 #include <stdint.h>
 

@@ -2,8 +2,8 @@
  * What nodes say to each other of their long-poll clients: JSON objects on the channel of the node that is meant, documented
  * in roost-redis(7).
  */
-#ifndef SERVER_LONGPOLL_MESSAGE_H
-#define SERVER_LONGPOLL_MESSAGE_H
+#ifndef BACKPLANE_LONGPOLL_MESSAGE_H
+#define BACKPLANE_LONGPOLL_MESSAGE_H
 
 #include "base/buf.h"
 #include "transport/longpoll_token.h"

@@ -5,7 +5,7 @@
 #include "base/stats.h"
 #include "cluster/cluster_message.h"
 #include "net/utf8.h"
-#include "server/api_call.h"
+#include "api/api_call.h"
 #include "wire/json.h"
 
 #define COUNTED_MAX	1000	/* topics; of more, how many are heard has to do */
