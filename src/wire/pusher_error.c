@@ -75,7 +75,7 @@ static const struct reason {
 	{ "disabled", C_CHANNELS_DISABLED, { NULL, 0 } },
 	{ "too many channels joined", BY_KIND, SLICE_OF("\"Too many channels joined\"") },
 	{ "too many topics", BY_KIND, SLICE_OF("\"Too many channels\"") },
-	{ "join_pending", BY_KIND, SLICE_OF("\"Too many messages wait for the join\"") },
+	{ "join_pending", C_RATE_LIMIT_EXCEEDED, SLICE_OF("\"Too many messages wait for the join\"") },
 	{ "too_many_members", C_JOIN_FAILED, SLICE_OF("\"This user has too many members here\"") },
 	{ "join_failed", C_JOIN_FAILED, { NULL, 0 } },
 	{ "timeout", BY_KIND, SLICE_OF("\"It took too long\"") },

@@ -383,6 +383,7 @@ static const struct {
 	  { "NOT_FOUND", "NOT_IN_CHANNEL", "NOT_IN_CHANNEL", "NOT_MEMBER", "INVALID_REQUEST", "INVALID_REQUEST",
 	    "NOT_IN_CHANNEL" } },
 	{ "rate_limit", ALL("RATE_LIMIT_EXCEEDED") },
+	{ "join_pending", ALL("RATE_LIMIT_EXCEEDED") },
 	{ "rate_limited", ALL("RATE_LIMIT_EXCEEDED") },
 	{ "rate_limit_exceeded", ALL("RATE_LIMIT_EXCEEDED") },
 	{ "invalid_payload", ALL("INVALID_REQUEST") },
@@ -403,7 +404,6 @@ static const struct {
 	"INTERNAL_ERROR" }
 	{ "too many channels joined", BY_KIND },
 	{ "too many topics", BY_KIND },
-	{ "join_pending", BY_KIND },
 	{ "timeout", BY_KIND },
 	{ "unavailable", BY_KIND },
 	{ "a reason of some other class that nobody has heard of", BY_KIND },
