@@ -142,9 +142,8 @@ describe("the way in", () => {
  * What the document shows, with a client on each of two nodes, or two on one.
  *   nodes()   the daemons of the first and the second client
  *   settle    (channel, text, i) waits until node i hears that channel, and Redis has a member with that text
- *   known     how many of the others a node knows in a channel without members
  */
-function documents({ nodes, settle, known }) {
+function documents({ nodes, settle }) {
 	const clients = [];
 
 	afterEach(() => clients.splice(0).forEach((client) => client.cut()));
@@ -179,8 +178,9 @@ function documents({ nodes, settle, known }) {
 		test(`a message: ${kind}`, async () => {
 			const channel = fresh(kind), [a, b] = await pair(channel), data = { text: "Hello everyone!", timestamp: Date.now() };
 
-			assert.deepEqual(await a.say(channel, "new-message", data), { type: "channel:sent", channel, delivered: known });
-			const heard = timeless(await b.hears({ type: "channel:message" }));
+			await waitFor(async () => (await a.say(channel, "first", 1)).delivered === 1, "the other one to be counted");
+			assert.deepEqual(await a.say(channel, "new-message", data), { type: "channel:sent", channel, delivered: 1 });
+			const heard = timeless(await b.hears({ event: "new-message" }));
 			assert.deepEqual(heard, { type: "channel:message", channel, event: "new-message", data,
 				from: { clientId: a.clientId, userId: "user-1" } });
 			await a.hearsNothing();
@@ -437,7 +437,7 @@ describe("the document, on one node", { concurrency: false }, () => {
 
 	before(async () => { daemon = await start({ config: GRACEFUL }); });
 	after(() => daemon.stop());
-	documents({ nodes: () => [daemon, daemon], settle: () => {}, known: 1 });
+	documents({ nodes: () => [daemon, daemon], settle: () => {} });
 });
 
 describe("the document, across two nodes", { skip: noRedis, concurrency: false }, () => {
@@ -457,7 +457,7 @@ describe("the document, across two nodes", { skip: noRedis, concurrency: false }
 				.some((meta) => meta.includes(text)), `${text} in Redis`);
 	}
 
-	documents({ nodes: () => [c.node("n1"), c.node("n2")], settle, known: 0 });
+	documents({ nodes: () => [c.node("n1"), c.node("n2")], settle });
 
 	test("a node that dies takes its members with it", async () => {
 		const channel = fresh("presence"), a = await PusherClient.join(c.node("n1"), channel, { user: "user-1" });
@@ -471,6 +471,177 @@ describe("the document, across two nodes", { skip: noRedis, concurrency: false }
 		assert.equal((await a.say(channel, "e", {})).delivered, 0);
 		await c.restart("n2");
 		await c.met();
+	});
+});
+
+describe("delivered, across three nodes", { skip: noRedis, concurrency: false }, () => {
+	const here = [];
+	let c;
+
+	before(async () => { c = await Cluster.start(); });
+	after(() => c?.end());
+	afterEach(() => here.splice(0).forEach((client) => client.cut()));
+
+	async function enter(id, channel) {
+		const client = Object.assign(await PusherClient.join(c.node(id), channel), { node: id });
+
+		here.push(client);
+		return client;
+	}
+
+	const gone = (client) => here.splice(here.indexOf(client), 1);
+
+	/* From each of those that are here, it is right as soon as the nodes have told each other; and then who was counted hears it. */
+	async function counted(channel, more = 0, timeout = 3000 + SLACK) {
+		const want = here.length - 1 + more;
+
+		for (const client of here) {
+			let last;
+
+			await waitFor(async () => (last = (await client.say(channel, "counting", 1)).delivered) === want, `${want} from ${client.node}`, timeout)
+				.catch((e) => { throw new Error(`${e.message}, but ${last}\n${c.logs()}`); });
+			for (const client of here)
+				client.told.length = 0;
+		}
+		for (const client of here) {
+			assert.equal((await client.say(channel, "counted", client.clientId)).delivered, want);
+			for (const other of here)
+				if (other !== client)
+					await other.hears({ event: "counted", data: client.clientId });
+		}
+	}
+
+	for (const kind of ["public", "private"]) {
+		test(`those who come and go: ${kind}`, async () => {
+			const channel = fresh(kind), first = await enter("n1", channel);
+
+			await counted(channel);
+			for (const id of ["n1", "n2", "n3", "n3"])
+				await enter(id, channel);
+			await counted(channel);
+			const phoenix = new Member(c.node("n2"), channel, { user: "user-2" });
+			await phoenix.join();
+			await counted(channel, 1);
+			await waitFor(async () => (await phoenix.push("shout", {})).delivered === here.length, "the same for the other protocol");
+			phoenix.disconnect();
+			await first.ok("leave", { channel });
+			gone(first);
+			first.cut();
+			await counted(channel);
+			/* The last of its node, and back again at once. */
+			const last = here.find(({ node }) => node === "n2");
+			for (let i = 0; i < 5; i++) {
+				await last.ok("leave", { channel });
+				await last.ok("join", { channel });
+			}
+			await counted(channel);
+			await last.ok("leave", { channel });
+			gone(last);
+			await counted(channel);
+			last.cut();
+		});
+	}
+
+	test("nothing is said of topics that do not want it", async () => {
+		const members = fresh("presence"), counts = fresh("public"), said = await c.redis.tap(...[members, counts, "room:quiet"].map((topic) => `roost:t:{${topic}}`));
+		const m = new Member(c.node("n1"), "room:quiet", { user: "user-1" });
+
+		await enter("n1", members);
+		await enter("n2", members);
+		await m.join();
+		m.disconnect();
+		await sleep(500);
+		assert.deepEqual(said, []);
+		await enter("n3", counts);
+		await waitFor(() => said.length > 0, "a number");
+		assert.deepEqual(said.map(({ text }) => JSON.parse(text)), [{ v: 1, node: "n3", count: 1, ask: true }]);
+	});
+
+	test("a node that is killed", async () => {
+		const channel = fresh("public");
+
+		for (const id of ["n1", "n2", "n2", "n3"])
+			await enter(id, channel);
+		await counted(channel);
+		await c.kill("n2");
+		here.filter(({ node }) => node === "n2").forEach((client) => gone(client));
+		await counted(channel, 0, CONVERGED + SLACK);
+		await c.restart("n2");
+		await c.met();
+		await enter("n2", channel);
+		await counted(channel);
+	});
+
+	test("a node that stood still", async () => {
+		const channel = fresh("public");
+
+		for (const id of ["n1", "n2", "n2", "n3"])
+			await enter(id, channel);
+		await counted(channel);
+		c.pause("n2");
+		const stopped = here.filter(({ node }) => node === "n2");
+		stopped.forEach((client) => gone(client));
+		await counted(channel, 0, CONVERGED + SLACK);
+		c.resume("n2");
+		here.push(...stopped);
+		await c.met();
+		await counted(channel);
+	});
+
+	test("Redis is killed, and back", async () => {
+		const channel = fresh("private");
+
+		for (const id of ["n1", "n2", "n2", "n3"])
+			await enter(id, channel);
+		await counted(channel);
+		await c.redis.kill();
+		const [left, lost] = here.filter(({ node }) => node !== "n1");
+		await left.ok("leave", { channel });
+		gone(left);
+		gone(lost);
+		lost.cut();
+		await enter("n3", channel);
+		await enter("n1", channel);
+		await sleep(500);
+		await c.redis.start({ empty: true });
+		await c.met(3);
+		await counted(channel);
+		left.cut();
+	});
+
+	test("the subscriptions are cut, and what was said meanwhile is lost", async () => {
+		const channel = fresh("public");
+
+		for (const id of ["n1", "n2", "n3"])
+			await enter(id, channel);
+		await counted(channel);
+		for (let i = 0; i < 3; i++) {
+			await c.redis.command("CLIENT", "KILL", "TYPE", "pubsub");
+			await enter(`n${i + 1}`, channel);
+		}
+		await counted(channel);
+		await c.redis.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+		await enter("n1", channel);
+		await counted(channel);
+	});
+
+	test("what is no number", async () => {
+		const channel = fresh("public"), publish = (text) => c.redis.command("PUBLISH", `roost:t:{${channel}}`, text);
+
+		await enter("n1", channel);
+		await enter("n2", channel);
+		await counted(channel);
+		for (const text of ['{"node":"x","count":-1}', '{"node":"x","count":1e9}', '{"node":"x","count":9999999999}', '{"count":3}', '{"node":"","count":3}',
+			'{"node":"n3"}', '{"node":"x","count":"3"}', '{"node":"x","count":3,"ask":7}', '{"node":"n3","count":0}'])
+			await publish(text);
+		await sleep(100);
+		await counted(channel);
+		await publish('{"node":"x","count":3}');
+		await sleep(100);
+		await counted(channel, 3);
+		await publish('{"node":"x","count":0}');
+		await sleep(100);
+		await counted(channel);
 	});
 });
 

@@ -911,7 +911,7 @@ START_TEST(what_was_said_is_counted_on_all_nodes)
 	client_hears(a, sent);
 	client_forgets(b);
 	client_gone(a);
-	pass(0);
+	pass(2 * AUDIENCE_PACE_MS);
 	ck_assert_uint_eq(bus_said, 1);
 	client_says(b, push);
 	client_hears(b, answer);
