@@ -545,6 +545,19 @@ START_TEST(nobody_left_and_nobody_told)
 }
 END_TEST
 
+/* Who leaves does not care any more. */
+START_TEST(nobody_left_to_ask)
+{
+	meet(1, 2, 4);
+	pass(AUDIENCE_DOUBT_MS);
+	ck_assert_uint_eq(others(0, 0), 6);
+	change(0, 0, -1);
+	settle();
+	pass(PACE);
+	ck_assert_told("n1 a 0;");
+}
+END_TEST
+
 /* What nobody uses is not asked for. */
 START_TEST(words_get_lost)
 {
@@ -562,6 +575,12 @@ START_TEST(words_get_lost)
 	pass(AUDIENCE_DOUBT_MS - 1000);
 	ck_assert_others(11, 5, 8);
 	ck_assert_told("");
+	/* Who asked has told, too. */
+	pass(1000);
+	ck_assert_others(11, 5, 8);
+	settle();
+	pass(PACE);
+	ck_assert_others(11, 5, 8);
 }
 END_TEST
 
@@ -632,6 +651,8 @@ START_TEST(forged_nodes)
 	while (others(0, 0) != 2 && loop->now - since < 3 * AUDIENCE_DOUBT_MS)
 		pass(1000);
 	ck_assert_uint_eq(others(0, 0), 2);
+	forge("x0", 1, "");
+	ck_assert_uint_eq(others(0, 0), 3);
 }
 END_TEST
 
@@ -698,6 +719,7 @@ audience_suite(void)
 	tcase_add_test(t, the_bus_is_back_for_all);
 	tcase_add_test(t, what_is_not_taken_is_said_again);
 	tcase_add_test(t, nobody_left_and_nobody_told);
+	tcase_add_test(t, nobody_left_to_ask);
 	tcase_add_test(t, words_get_lost);
 	tcase_add_test(t, forged_numbers);
 	tcase_add_test(t, forged_questions);

@@ -600,6 +600,61 @@ START_TEST(who_has_gone_is_owned_up_for)
 }
 END_TEST
 
+static bool
+they_count(unsigned of_a, unsigned of_b)
+{
+	return audience_others(&a->ps.audience, SLICE("t")) == of_a && audience_others(&b->ps.audience, SLICE("t")) == of_b;
+}
+
+static bool
+they_count_each_other(void *arg)
+{
+	return they_count(1, 1);
+}
+
+static bool
+b_alone_is_left(void *arg)
+{
+	return they_count(0, 0);
+}
+
+static bool
+one_more_is_counted(void *arg)
+{
+	return they_count(1, 2);
+}
+
+/* To audiences, not to clients; what could not be told then is told later, and is no gap. */
+START_TEST(numbers_from_node_to_node)
+{
+	struct subscriber second = a->hearer;
+
+	side_joins(a, "t");
+	audience_changed(&a->ps.audience, SLICE("t"));
+	side_joins(b, "t");
+	audience_changed(&b->ps.audience, SLICE("t"));
+	wait_for(they_count_each_other, NULL);
+	hub_unsubscribe(&a->ps.hub, &a->hearer);
+	audience_changed(&a->ps.audience, SLICE("t"));
+	wait_for(b_alone_is_left, NULL);
+	/* While it lingers. */
+	hub_subscribe(&a->ps.hub, &a->hearer, SLICE("t"));
+	audience_changed(&a->ps.audience, SLICE("t"));
+	wait_for(they_count_each_other, NULL);
+	with_redis_kill();
+	wait_for(bus_is_down, a);
+	hub_subscribe(&a->ps.hub, &second, SLICE("t"));
+	audience_changed(&a->ps.audience, SLICE("t"));
+	with_redis_restart();
+	wait_for(one_more_is_counted, NULL);
+	a->ps.broker->ops->own_up(a->ps.broker);
+	pubsub_broadcast(&a->ps, SLICE("t"), SAID(SLICE("last"), SLICE("{}")), NULL);
+	wait_for(has_heard_last, b);
+	ck_assert_uint_eq(b->out.n, 1);
+	hub_unsubscribe(&a->ps.hub, &second);
+}
+END_TEST
+
 START_TEST(no_connection_yet)
 {
 	const uint64_t out = stats->bus_out_total;
@@ -638,6 +693,7 @@ broker_redis_suite(void)
 	tcase_add_test(t, other_words_of_the_system_are_heard);
 	tcase_add_test(t, what_was_refused_is_owned_up_to);
 	tcase_add_test(t, who_has_gone_is_owned_up_for);
+	tcase_add_test(t, numbers_from_node_to_node);
 	suite_add_tcase(s, t);
 	tcase_add_checked_fixture(u, begin_unconnected, tear_down);
 	tcase_add_test(u, no_connection_yet);
