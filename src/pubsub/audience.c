@@ -49,11 +49,11 @@ crowd_key(const void *item)
 	return c->topic;
 }
 
-/* How many are here. */
+/* How many are here. A topic that has just lost its last one may still be there. */
 static uint32_t
-crowd_here(const struct crowd *c)
+audience_here(const struct audience *a, struct slice topic)
 {
-	const struct topic *t = hub_topic(&c->audience->pubsub->hub, c->topic);
+	const struct topic *t = hub_topic(&a->pubsub->hub, topic);
 
 	if (t == NULL)
 		return 0;
@@ -79,6 +79,14 @@ crowd_forget(struct crowd *c, uint64_t since)
 		if (o->heard < since)
 			other_free(c, o);
 	}
+}
+
+/* The same, and all are to say theirs. */
+static void
+crowd_doubt(struct crowd *c, uint64_t since)
+{
+	crowd_forget(c, since);
+	c->ask = true;
 }
 
 static struct other *
@@ -174,15 +182,14 @@ crowd_publish(struct crowd *c, uint32_t n)
 	return 0;
 }
 
-/* Says what there is to say; with the last subscriber ends the interest in the others. */
+/* Says what there is to say. */
 static void
 crowd_say(struct crowd *c)
 {
 	struct broker *b = c->audience->pubsub->broker;
-	const uint32_t n = crowd_here(c);
+	const uint32_t n = audience_here(c->audience, c->topic);
 
 	if (n == 0) {
-		crowd_forget(c, UINT64_MAX);
 		/* If the bus does not take it now, the others find out when they ask next. */
 		if (c->said == 0 || crowd_publish(c, 0) < 0)
 			crowd_end(c);
@@ -245,14 +252,19 @@ audience_done(struct audience *a)
 void
 audience_changed(struct audience *a, struct slice topic)
 {
-	struct crowd *c = map_get(&a->crowds, topic);
+	struct crowd  *c = map_get(&a->crowds, topic);
+	const uint32_t n = audience_here(a, topic);
 
 	if (a->pubsub->broker->ops->count == NULL)
 		return;
-	if (c == NULL && hub_topic(&a->pubsub->hub, topic) != NULL)
+	if (c == NULL && n > 0)
 		c = crowd_new(a, topic);
-	if (c != NULL)
-		crowd_wake(c);
+	if (c == NULL)
+		return;
+	/* From here on we hear nothing, for however short a time. */
+	if (n == 0)
+		crowd_doubt(c, UINT64_MAX);
+	crowd_wake(c);
 }
 
 unsigned
@@ -264,8 +276,7 @@ audience_others(struct audience *a, struct slice topic)
 		return 0;
 	/* Words may get lost. Whoever has not answered the question before has nobody left. */
 	if (!c->ask && a->pubsub->hub.loop->now - c->asked >= AUDIENCE_DOUBT_MS) {
-		crowd_forget(c, c->asked);
-		c->ask = true;
+		crowd_doubt(c, c->asked);
 		crowd_wake(c);
 	}
 	return c->total;
@@ -276,7 +287,7 @@ audience_heard(struct audience *a, struct slice topic, const struct envelope *e)
 {
 	struct crowd *c = map_get(&a->crowds, topic);
 
-	if (c == NULL || crowd_here(c) == 0)
+	if (c == NULL || audience_here(a, topic) == 0)
 		return;
 	crowd_note(c, e->node, e->count);
 	if (!e->ask)
@@ -294,8 +305,7 @@ audience_subscribed(struct audience *a, struct slice topic)
 	if (c == NULL)
 		return;
 	/* Anything may have been said meanwhile. */
-	crowd_forget(c, UINT64_MAX);
-	c->ask = true;
+	crowd_doubt(c, UINT64_MAX);
 	crowd_wake(c);
 }
 

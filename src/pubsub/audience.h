@@ -26,8 +26,8 @@ struct audience {
 void audience_init(struct audience *, struct pubsub *);
 void audience_done(struct audience *);
 /*
- * The topic got, or lost, a local subscriber: from the first call on it is counted, until it has none. Nothing happens where
- * there are no other nodes.
+ * The topic got, or lost, a local subscriber: from the first call on it is counted, until it has none, which need not be
+ * told. Nothing happens where there are no other nodes.
  */
 void audience_changed(struct audience *, struct slice topic);
 /* All subscribers on other nodes, as far as these have told. 0 where the topic is not counted. */

@@ -13,6 +13,8 @@ pubsub_on_topic(struct topic *t, bool exists, void *arg)
 	struct pubsub *ps = arg;
 
 	ps->broker->ops->subscribe(ps->broker, t->name, exists);
+	if (!exists)
+		audience_changed(&ps->audience, t->name);
 }
 
 void

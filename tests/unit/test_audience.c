@@ -431,6 +431,47 @@ START_TEST(the_last_one_comes_back)
 }
 END_TEST
 
+/* So soon that nothing was told of it; but meanwhile nothing was heard either. */
+START_TEST(the_last_one_was_away_for_a_moment)
+{
+	meet(1, 0, 3);
+	change(0, 0, 1);
+	settle();
+	change(0, 0, -2);
+	settle();
+	pass(20);
+	change(1, 0, 1);
+	change(2, 0, 1);
+	settle();
+	pass(20);
+	ck_assert_told("n1 a 2;n3 a 4;n2 a 1?;");
+	change(0, 0, 2);
+	settle();
+	ck_assert_told("");
+	pass(2 * PACE);
+	ck_assert_told("n1 a 2?;n3 a 4;n2 a 1;");
+	ck_assert_others(5, 6, 3);
+}
+END_TEST
+
+/* Though it was none of those that are counted. */
+START_TEST(the_last_one_leaves_without_a_word)
+{
+	struct subscriber who = { .out = &out, .codec = &codec_phoenix_v2 };
+
+	meet(1, 1, 0);
+	hub_subscribe(&nodes[0].ps.hub, &who, SLICE("a"));
+	change(0, 0, -1);
+	settle();
+	hub_unsubscribe(&nodes[0].ps.hub, &who);
+	settle();
+	ck_assert_told("n1 a 0;");
+	ck_assert_others(0, 0, 0);
+	pass(PACE);
+	ck_assert_uint_eq(nodes[0].ps.audience.crowds.n, 0);
+}
+END_TEST
+
 START_TEST(a_node_dies)
 {
 	meet(1, 2, 4);
@@ -713,6 +754,8 @@ audience_suite(void)
 	tcase_add_test(t, what_is_as_it_was_is_not_told);
 	tcase_add_test(t, the_last_one_leaves);
 	tcase_add_test(t, the_last_one_comes_back);
+	tcase_add_test(t, the_last_one_was_away_for_a_moment);
+	tcase_add_test(t, the_last_one_leaves_without_a_word);
 	tcase_add_test(t, a_node_dies);
 	tcase_add_test(t, a_node_begins_anew);
 	tcase_add_test(t, the_bus_is_back);
