@@ -710,6 +710,7 @@ START_TEST(no_cost_where_it_is_not_wanted)
 	ck_assert_uint_eq(others(0, 0), 0);
 	ck_assert_uint_eq(nodes[0].ps.audience.crowds.n, 0);
 	hub_unsubscribe(&nodes[0].ps.hub, &who);
+	ck_assert_uint_eq(nodes[0].ps.audience.crowds.n, 0);
 	nodes[1].broker.ops = &alone;
 	change(1, 0, 2);
 	settle();
