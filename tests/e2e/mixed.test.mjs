@@ -21,8 +21,8 @@ import { noRedis } from "./redis.mjs";
 const KEY = "a-key-of-the-API-but-without-blanks";
 // Of presence, as it is by default.
 const WINDOW_MS = 50;
-// The answers to a join and to a leave, the members, the end.
-const OWN_FRAMES = 4;
+// The greeting; the answers to two joins and a leave, twice the members, the end.
+const OWN_FRAMES = 7;
 const OPTIONS = { "limits.message_rate": 0, "longpoll.window": "1s" };
 
 // What nobody listens to.
@@ -32,6 +32,8 @@ let n = 0;
 /* A channel that no other test has. */
 const fresh = (kind) => `${kind}-mixed-${++n}`;
 
+const same = (members) => members;
+const users = (members) => [...new Set(members.map(({ id }) => id))].sort();
 const sorted = (members) => [...members].sort((a, b) => a.clientId < b.clientId ? -1 : 1);
 
 /* As its predecessors had it: no arrays, so the client is given the old encoding. */
@@ -189,7 +191,13 @@ class PhoenixOne extends Someone {
 	}
 }
 
+/* Where the user has another tab, it is not told that this one was gone in the meantime. */
+const cameTwice = (known, { id, clientId }) => known.some((one) => one.clientId === clientId) &&
+	!known.some((one) => one.id === id && one.clientId !== clientId);
+
 class PusherOne extends Someone {
+	plain = true;
+
 	static async enter(name, at, channel, options) {
 		const one = new this(name, channel, options);
 
@@ -238,7 +246,7 @@ class PusherOne extends Someone {
 	takeMember(type, member, { channel, timestamp }) {
 		const there = this.known.some(({ id, clientId }) => type === "presence:member_left" ? id === member.id : clientId === member.clientId);
 
-		if (there !== (type !== "presence:member_joined") || member.clientId === this.clientId)
+		if ((type === "presence:member_joined" ? cameTwice(this.known, member) : !there) || member.clientId === this.clientId)
 			this.wrong.push(`${type} of ${JSON.stringify(member)}`);
 		if (channel !== this.channel || !ISO.test(timestamp))
 			this.wrong.push(`${type} in ${channel} at ${timestamp}`);
@@ -341,21 +349,24 @@ function rooms(nodes) {
 		return answer.status === 200 ? sorted((await answer.json()).members) : [];
 	}
 
-	/* They see each other, and nobody else, and so does the API of every node. */
-	async function agree(who) {
+	/*
+	 * They see each other, and nobody else, and so does the API of every node. `tabs`: users have several, and Pusher-style
+	 * clients are told of the last one's end alone.
+	 */
+	async function agree(who, { tabs = false } = {}) {
 		const [{ channel }] = who, want = who.map(({ clientId }) => clientId).sort();
 		let why;
 
 		await waitFor(async () => {
 			const [truth, ...others] = await Promise.all(nodes().map((node) => apiMembers(node, channel)));
-			const lists = [["the API", others], ...who.map((one) => [one.name, [one.members()]])];
+			const lists = [["the API", others], ...who.map((one) => [one.name, [one.members()], tabs && one.plain ? users : same])];
 
 			assert.deepEqual(who.flatMap(({ wrong }) => wrong), []);
 			try {
 				assert.deepEqual(truth.map(({ clientId }) => clientId), want);
-				for (const [name, views] of lists)
+				for (const [name, views, reduced = same] of lists)
 					for (const view of views)
-						assert.deepEqual(view, truth, name);
+						assert.deepEqual(reduced(view), reduced(truth), name);
 			} catch (e) {
 				why = e;
 				return false;
@@ -525,59 +536,65 @@ function rooms(nodes) {
 		await conversation(who, new Map(speakers.map((one) => [one, lines(one)])));
 	});
 
-	test("a storm of both kinds", async () => {
-		const channel = fresh("presence"), watchers = await Promise.all(["p18", "plain1", "plain2"].map((name, i) => enter(name, i, channel)));
-		const storm = await crowd(400, (i) => StormOne.open(at(i), channel, i, i % 4 < 2));
+	for (const tabs of [false, true])
+		test(`a storm of both kinds: ${tabs ? "two tabs" : "one"} a user`, async () => {
+			const channel = fresh("presence"), watchers = await Promise.all(["p18", "plain1", "plain2"].map((name, i) => enter(name, i, channel)));
+			const storm = await crowd(400, (i) => StormOne.open(at(i), channel, i, tabs ? i % 199 : i));
 
-		await agree(watchers);
-		const begun = performance.now();
-		await Promise.all(storm.map((one) => one.blow()));
-		const stayed = storm.filter((one) => one.in), here = [...watchers, ...stayed];
-		try {
-			assert.equal(stayed.length, 100);
-			await agree(here);
-			const windows = Math.ceil((performance.now() - begun) / WINDOW_MS);
-			for (const { plain, frames, name, wrong } of storm) {
-				assert.deepEqual(wrong, []);
-				/* Its own requests, and each of the others twice at most; or one frame for all that changed in a window. */
-				assert.ok(frames <= OWN_FRAMES + (plain ? 2 * (storm.length + watchers.length) : windows), `${name} got ${frames} frames`);
+			await agree(watchers);
+			const begun = performance.now();
+			await Promise.all(storm.map((one) => one.blow()));
+			const stayed = storm.filter((one) => one.in), here = [...watchers, ...stayed];
+			try {
+				assert.equal(stayed.length, 200);
+				await agree(here, { tabs });
+				const windows = Math.ceil((performance.now() - begun) / WINDOW_MS);
+				for (const { plain, frames, name, wrong } of storm) {
+					assert.deepEqual(wrong, []);
+					/* Who comes, goes and comes back; or one frame for all that changed in a window. */
+					assert.ok(frames <= OWN_FRAMES + (plain ? 3 * (storm.length + watchers.length) : windows), `${name} got ${frames} frames`);
+				}
+			} finally {
+				await Promise.all(storm.map((one) => one.cut()));
 			}
-		} finally {
-			await Promise.all(storm.map((one) => one.cut()));
-		}
-		await agree(watchers);
-	});
+			await agree(watchers);
+		});
 }
 
 /* One of many, of either kind: it keeps a list of members, and counts frames. */
 class StormOne {
-	static async open(at, channel, i, plain) {
-		const one = new this(channel, i, plain), token = mint({ user_id: one.name });
+	static async open(at, channel, i, user) {
+		const one = new this(channel, i), token = mint({ user_id: `storm-${user}` });
 
 		one.client = new Client(net.connect({ host: "127.0.0.1", port: at.port, noDelay: true }), (bytes) => one.take(JSON.parse(bytes)));
-		one.client.write(upgradeHead(plain ? `/ws?token=${token}` : `/socket/websocket?vsn=2.0.0&token=${token}`));
+		one.client.write(upgradeHead(one.plain ? `/ws?token=${token}` : `/socket/websocket?vsn=2.0.0&token=${token}`));
 		await within(one.client.opened, "an upgrade");
 		return one;
 	}
 
-	constructor(channel, i, plain) {
-		Object.assign(this, { channel, i, plain, name: `storm-${i}`, list: new Map(), wrong: [], frames: 0, in: false, answers: [] });
+	constructor(channel, i) {
+		Object.assign(this, { channel, i, plain: i % 4 < 2, name: `storm-${i}`, list: new Map(), wrong: [], frames: 0, in: false, answers: [] });
 	}
 
-	/* Comes in its turn, and goes again: by a word, or without; one of four stays. */
+	/* Comes in its turn, and stays, or goes again, by a word, or without, or is back at once. */
 	async blow() {
 		await sleep(this.i);
-		const info = { userInfo: { name: this.name } }, way = ["stay", "leave", "cut", "leave"][(this.i >> 2) % 4];
-		const { me } = await this.ask(this.plain ? "join" : "phx_join", info);
+		const way = ["stay", "leave", "cut", "return"][(this.i >> 2) % 4];
+		const { me } = await this.join();
 
 		this.clientId = me.clientId;
-		this.in = way === "stay";
+		this.in = way === "stay" || way === "return";
 		await sleep(this.i % 7 * 60);
 		if (way === "leave")
-			await this.ask(this.plain ? "leave" : "phx_leave", {});
+			await this.leave();
+		else if (way === "return")
+			await Promise.all([this.leave(), this.join({ again: true })]);
 		else if (way === "cut")
 			await this.cut();
 	}
+
+	join(more) { return this.ask(this.plain ? "join" : "phx_join", { userInfo: { name: this.name, ...more } }); }
+	leave() { return this.ask(this.plain ? "leave" : "phx_leave", {}); }
 
 	ask(type, more) {
 		const answer = new Promise((resolve) => this.answers.push(resolve)), ref = String(this.answers.length);
@@ -603,11 +620,20 @@ class StormOne {
 		if (requestId !== undefined)
 			this.answers[requestId - 1](rest);
 		else if (type === "presence:member_joined") {
-			if (this.list.has(member.clientId))
+			if (cameTwice([...this.list.values()], member))
 				this.wrong.push(`${member.id} came twice`);
 			this.list.set(member.clientId, member);
-		} else if (type === "presence:member_left" && !this.list.delete(member.clientId))
-			this.wrong.push(`${member.id} left, and was not there`);
+		} else if (type === "presence:member_updated") {
+			if (!this.list.has(member.clientId))
+				this.wrong.push(`${member.id} changed, and was not there`);
+			this.list.set(member.clientId, member);
+		} else if (type === "presence:member_left") {
+			const tabs = [...this.list.values()].filter(({ id }) => id === member.id);
+			if (tabs.length === 0)
+				this.wrong.push(`${member.id} left, and was not there`);
+			for (const { clientId } of tabs)
+				this.list.delete(clientId);
+		}
 	}
 
 	takePhoenix(joinRef, ref, topic, event, payload) {
@@ -615,13 +641,14 @@ class StormOne {
 			if (payload.status !== "ok")
 				this.wrong.push(JSON.stringify(payload));
 			this.answers[ref - 1](payload.response);
-		} else if (event === "presence_state")
+		} else if (event === "presence_state") {
+			this.list.clear();
 			this.enter(payload);
-		else if (event === "presence_diff") {
+		} else if (event === "presence_diff") {
 			this.enter(payload.joins);
 			for (const [id, { metas }] of Object.entries(payload.leaves))
-				for (const { clientId } of metas)
-					if (!this.list.delete(clientId))
+				for (const { phx_ref: ref } of metas)
+					if (!this.list.delete(ref))
 						this.wrong.push(`${id} left, and was not there`);
 		}
 	}
@@ -629,9 +656,9 @@ class StormOne {
 	enter(presences) {
 		for (const [id, { metas }] of Object.entries(presences))
 			for (const { phx_ref: ref, ...info } of metas) {
-				if (this.list.has(info.clientId))
+				if (this.list.has(ref))
 					this.wrong.push(`${id} came twice`);
-				this.list.set(info.clientId, { id, ...info });
+				this.list.set(ref, { id, ...info });
 			}
 	}
 
