@@ -44,7 +44,8 @@ check_request(const struct inbound *in)
 static void
 check_fault(const struct inbound *in)
 {
-	static const char *const whys[] = { "invalid json", "invalid request", "unknown message type", NULL };
+	static const char *const whys[] = { "invalid json", "invalid request", "invalid requestId", "invalid channel", "invalid event",
+		"invalid userInfo", "unknown message type", NULL };
 
 	assert(in->fault == FAULT_MESSAGE && in->event.n == 0);
 	assert(is_one_of(slice_str(in->why), whys));
