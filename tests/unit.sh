@@ -14,8 +14,8 @@ if [ -n "${UNIT_SUITES:-}" ]; then
 fi
 
 # Suites that mostly wait, for Redis and for timers, do so beside those that compute, and these use two processors.
-waiting='broker_redis catchup cluster history_redis redis store sync tracker_nodes transact'
-half='chat config devices http json phoenix_v1 phoenix_v2 presence_class pusher_class pusher_codec signaling url ws'
+waiting='broker_redis catchup cluster happenings history_redis inquiry redis store sync tracker_nodes transact'
+half='auth chat config devices http json map phoenix_v1 phoenix_v2 presence_class pusher_class pusher_codec signaling url wheel ws'
 out=$(mktemp -d) || exit 1
 trap 'rm -rf "$out"' EXIT
 # shellcheck disable=SC2086
