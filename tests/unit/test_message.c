@@ -85,6 +85,22 @@ START_TEST(a_message_may_be_used_again)
 }
 END_TEST
 
+static const struct {
+	const char *event;
+	bool	    reserved;
+} words[] = {
+	{ "presence_state", true }, { "presence_diff", true }, { "token_expiring", true }, { "system", true },
+	{ "message_deleted", true }, { "phx_join", true }, { "phx_", true }, { "pusher_internal:x", true },
+	{ "", false }, { "presence_stat", false }, { "presence_states", false }, { "System", false }, { "syste", false },
+	{ "message_delete", false }, { "phx", false }, { "pusher_internal", false }, { "new_msg", false },
+};
+
+START_TEST(words_of_servers)
+{
+	ck_assert_msg(message_is_reserved(slice_str(words[_i].event)) == words[_i].reserved, "%s", words[_i].event);
+}
+END_TEST
+
 Suite *
 message_suite(void)
 {
@@ -95,6 +111,7 @@ message_suite(void)
 	tcase_add_test(tc, what_cannot_be_encoded_is_tried_once);
 	tcase_add_test(tc, frames_outlive_the_message);
 	tcase_add_test(tc, a_message_may_be_used_again);
+	tcase_add_loop_test(tc, words_of_servers, 0, sizeof(words) / sizeof(words[0]));
 	suite_add_tcase(s, tc);
 	return s;
 }
