@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "net/redis_words.h"
 #include "net/utf8.h"
 #include "presence/tracker.h"
 #include "api/api_call.h"
@@ -130,27 +131,15 @@ list_here(struct api_call *call, struct slice prefix)
 	list_count(call, &names);
 }
 
-static struct slice
-reply_text(const struct redisReply *r)
-{
-	return r->type == REDIS_REPLY_STRING ? slice(r->str, r->len) : SLICE("");
-}
-
 struct slice
 api_topic(const struct api *api, const struct redisReply *reply)
 {
-	struct slice channel = reply_text(reply);
+	struct slice channel = redis_text(reply);
 	size_t	     before = strlen(cluster_prefix(api->backplane->cluster)) + strlen("t:{");
 
 	if (channel.n <= before + 1 || channel.p[channel.n - 1] != '}')
 		return SLICE("");
 	return slice(channel.p + before, channel.n - before - 1);
-}
-
-static bool
-is_array(const struct redisReply *r)
-{
-	return r != NULL && r->type == REDIS_REPLY_ARRAY;
 }
 
 void
@@ -173,7 +162,7 @@ list_told(void *arg, const struct redisReply *reply)
 
 	if (!api_call_resume(call))
 		return;
-	if (!is_array(reply)) {
+	if (!redis_is_array(reply)) {
 		api_unavailable(call, "Redis cannot be asked for the topics");
 		return;
 	}
@@ -411,7 +400,7 @@ channel_heard(void *arg, const struct redisReply *reply)
 
 	if (!api_call_resume(call))
 		return;
-	if (!is_array(reply) || reply->elements != 2)
+	if (!redis_is_array(reply) || reply->elements != 2)
 		api_unavailable(call, "Redis cannot be asked for the topic");
 	else if (reply->element[1]->integer > 0)
 		channel_count(call);

@@ -4,6 +4,7 @@
  */
 #include "base/stats.h"
 #include "cluster/cluster_message.h"
+#include "net/redis_words.h"
 #include "net/utf8.h"
 #include "api/api_call.h"
 #include "wire/json.h"
@@ -127,7 +128,7 @@ topics_told(void *arg, const struct redisReply *reply)
 
 	if (!api_call_resume(call))
 		return;
-	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
+	if (!redis_is_array(reply)) {
 		api_unavailable(call, "Redis cannot be asked for the topics");
 		return;
 	}

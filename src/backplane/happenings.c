@@ -52,7 +52,7 @@ happening_is_of_channel(struct slice field)
 }
 
 static void
-happening_entry(const struct happening *e, struct slice *words, unsigned *n, struct number numbers[2])
+happening_entry(const struct happening *e, struct slice *words, unsigned *n, struct redis_number numbers[2])
 {
 	static const char *const names[][2] = {
 		[BEGINS] = { "client.connected", "channel.joined" }, [ENDS] = { "client.disconnected", "channel.left" },
@@ -63,7 +63,7 @@ happening_entry(const struct happening *e, struct slice *words, unsigned *n, str
 	struct slice topic = of_channel ? slice_from(e->field, id + 1) : SLICE("");
 	struct slice pairs[][2] = {
 		{ SLICE("event"), slice_str(names[e->step][of_channel]) },
-		{ SLICE("at"), number_text(&numbers[0], (uint64_t)e->at) },
+		{ SLICE("at"), redis_number(&numbers[0], (uint64_t)e->at) },
 		{ SLICE("node"), slice_str(e->all->node) },
 		{ SLICE("clientId"), slice(e->field.p, id) },
 		{ SLICE("userId"), e->user },
@@ -71,7 +71,7 @@ happening_entry(const struct happening *e, struct slice *words, unsigned *n, str
 		{ SLICE("type"), of_channel ? slice_str(topic_types[topic_type(topic)]) : SLICE("") },
 		{ SLICE("cause"), e->cause },
 		{ SLICE("again"), e->again ? SLICE("1") : SLICE("") },
-		{ SLICE("n"), e->step == LOST ? number_text(&numbers[1], e->lost) : SLICE("") },
+		{ SLICE("n"), e->step == LOST ? redis_number(&numbers[1], e->lost) : SLICE("") },
 	};
 
 	for (unsigned i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
@@ -125,14 +125,14 @@ happening_send(struct happening *e)
 {
 	static const char *const steps[] = { [BEGINS] = "+", [ENDS] = "-", [LOST] = "=" };
 	struct happenings	*h = e->all;
-	struct number		 seq, numbers[2];
+	struct redis_number		 seq, numbers[2];
 	struct slice		 keys[] = { slice_str(h->stream), slice_str(h->key) };
 	struct slice		 args[6 + 20];
 	unsigned		 n = 6;
 	int			 r;
 
 	args[0] = slice_str(h->run);
-	args[1] = number_text(&seq, e->seq != 0 ? e->seq : h->seq + 1);
+	args[1] = redis_number(&seq, e->seq != 0 ? e->seq : h->seq + 1);
 	args[2] = slice_str(h->max_length);
 	args[3] = slice_str(steps[e->step]);
 	args[4] = e->field;

@@ -5,11 +5,9 @@
 #ifndef BACKPLANE_HAPPENINGS_INTERNAL_H
 #define BACKPLANE_HAPPENINGS_INTERNAL_H
 
-#include <inttypes.h>
-#include <stdio.h>
-
-#include "base/map.h"
 #include "backplane/happenings.h"
+#include "base/map.h"
+#include "net/redis_words.h"
 
 enum happening_step { BEGINS, ENDS, LOST };
 
@@ -92,24 +90,5 @@ void happenings_sweep(struct happenings *, struct slice node, uint64_t epoch, co
 /* We have a place: sweeps that wait for an answer no more are asked again, and nodes that nobody sweeps looked for. */
 void happenings_resume_sweeps(struct happenings *);
 void happenings_free_sweeps(struct happenings *);
-
-/* Decimal text for a script. */
-struct number {
-	char text[24];
-};
-
-static inline struct slice
-number_text(struct number *n, uint64_t value)
-{
-	snprintf(n->text, sizeof(n->text), "%" PRIu64, value);
-	return slice_str(n->text);
-}
-
-/* Empty for what is no text. */
-static inline struct slice
-reply_text(const struct redisReply *r)
-{
-	return r->type == REDIS_REPLY_STRING ? slice(r->str, r->len) : SLICE("");
-}
 
 #endif

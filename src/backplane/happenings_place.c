@@ -82,15 +82,15 @@ on_scanned(void *arg, const struct redisReply *r)
 	/* Another walk, begun behind it, may have seen all. */
 	if (!h->comparing)
 		return;
-	if (r == NULL || r->type != REDIS_REPLY_ARRAY || r->elements != 2) {
+	if (!redis_is_array(r) || r->elements != 2) {
 		happenings_trouble(h, r, "show our clients");
 		return;
 	}
 	fields = r->element[1];
 	for (size_t i = 0; i + 1 < fields->elements; i += 2)
-		happenings_compare_field(h, reply_text(fields->element[i]), reply_text(fields->element[i + 1]));
-	if (!slice_is(reply_text(r->element[0]), "0")) {
-		happenings_scan(h, reply_text(r->element[0]));
+		happenings_compare_field(h, redis_text(fields->element[i]), redis_text(fields->element[i + 1]));
+	if (!slice_is(redis_text(r->element[0]), "0")) {
+		happenings_scan(h, redis_text(r->element[0]));
 		return;
 	}
 	h->comparing = false;
@@ -162,11 +162,11 @@ on_placed(void *arg, const struct redisReply *r)
 static void
 happenings_ask(struct happenings *h)
 {
-	struct number epoch, seq;
+	struct redis_number epoch, seq;
 	struct slice  keys[] = { slice_str(h->stream), slice_str(h->key), slice_str(h->nodes) };
 	struct slice  args[] = {
 		slice_str(h->max_length), slice_str(h->node), SLICE("node_lost"), slice_str(h->run),
-		number_text(&epoch, h->epoch), number_text(&seq, h->answered),
+		redis_number(&epoch, h->epoch), redis_number(&seq, h->answered),
 	};
 
 	if (redis_eval(h->redis, &happenings_place_script, on_placed, h, keys, 3, args, 6) == 0)

@@ -48,8 +48,8 @@ on_orphans(void *arg, const struct redisReply *r)
 {
 	struct happenings *h = arg;
 
-	for (size_t i = 0; r != NULL && r->type == REDIS_REPLY_ARRAY && i < r->elements; i++) {
-		struct slice  node = reply_text(r->element[i]);
+	for (size_t i = 0; redis_is_array(r) && i < r->elements; i++) {
+		struct slice  node = redis_text(r->element[i]);
 		struct sweep *s;
 
 		if (slice_is(node, h->node) || happenings_has_sweep(h, node))
@@ -99,11 +99,11 @@ sweep_ask(struct sweep *s)
 {
 	struct happenings *h = s->all;
 	autofree char	  *key = xasprintf("%snode:%s:clients", h->prefix, s->node);
-	struct number	   epoch;
+	struct redis_number	   epoch;
 	struct slice	   keys[] = { slice_str(h->stream), slice_str(key), slice_str(h->nodes), slice_str(h->registry) };
 	struct slice	   args[] = {
 		slice_str(h->max_length), slice_str(s->node), slice_str(s->cause),
-		s->orphan ? SLICE("") : number_text(&epoch, s->epoch),
+		s->orphan ? SLICE("") : redis_number(&epoch, s->epoch),
 	};
 
 	s->asked = redis_eval(h->redis, &happenings_sweep_script, on_swept, s, keys, 4, args, 4) == 0;

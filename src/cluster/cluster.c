@@ -131,12 +131,6 @@ cluster_reply_fault(const struct redisReply *reply, const char *what)
 		    reply->type == REDIS_REPLY_ERROR ? reply->str : "an answer of another kind");
 }
 
-struct slice
-number_text(struct number *n, uint64_t value)
-{
-	return slice(n->text, (size_t)snprintf(n->text, sizeof(n->text), "%llu", (unsigned long long)value));
-}
-
 void
 cluster_open_message(const struct cluster *c, struct buf *out, const char *type)
 {
@@ -207,17 +201,17 @@ cluster_beat(struct cluster *c)
 	const struct cluster_load *l = &c->load;
 	autobuf struct buf	   message = { 0 };
 	struct slice		   keys[] = { slice_str(c->nodes_key), slice_str(c->node_key) };
-	struct number		   n[9];
+	struct redis_number		   n[9];
 
 	if (c->epoch == 0 || c->registering > 0 || c->closed || !redis_is_up(c->redis))
 		return;
 	c->seq++;
 	cluster_compose_beat(c, &message);
 	struct slice args[] = {
-		slice_str(c->node), number_text(&n[0], c->epoch), slice_str(c->boot), number_text(&n[1], c->seq),
-		number_text(&n[2], 2 * c->timeout_ms), slice_str(c->channel), buf_slice(&message),
-		number_text(&n[3], l->connections), number_text(&n[4], l->clients), number_text(&n[5], l->channels),
-		number_text(&n[6], l->topics), number_text(&n[7], l->messages_in), number_text(&n[8], l->frames_out),
+		slice_str(c->node), redis_number(&n[0], c->epoch), slice_str(c->boot), redis_number(&n[1], c->seq),
+		redis_number(&n[2], 2 * c->timeout_ms), slice_str(c->channel), buf_slice(&message),
+		redis_number(&n[3], l->connections), redis_number(&n[4], l->clients), redis_number(&n[5], l->channels),
+		redis_number(&n[6], l->topics), redis_number(&n[7], l->messages_in), redis_number(&n[8], l->frames_out),
 	};
 	cluster_eval(c, &cluster_beat_script, on_beat_answer, keys, args, sizeof(args) / sizeof(args[0]));
 }

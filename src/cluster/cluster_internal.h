@@ -8,6 +8,7 @@
 #include "base/id.h"
 #include "cluster/cluster.h"
 #include "cluster/members.h"
+#include "net/redis_words.h"
 
 /* Another boot that holds our id. Fresh or dead is seen by its score: does it move? */
 struct rival {
@@ -68,12 +69,6 @@ struct slice cluster_reply_text(const struct redisReply *, size_t i);
 void cluster_reply_fault(const struct redisReply *, const char *what);
 /* Adds {"v":1,"node":OURS,"type":TYPE. */
 void cluster_open_message(const struct cluster *, struct buf *, const char *type);
-
-/* Decimal text for a script. */
-struct number {
-	char	text[24];
-};
-struct slice number_text(struct number *, uint64_t);
 
 /* Asks for a place; on_place and a beat follow. Where there is no connection yet, its coming asks again. */
 void cluster_register(struct cluster *);

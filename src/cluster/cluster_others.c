@@ -173,14 +173,14 @@ static int
 cluster_claim(struct cluster *c, const struct member *m)
 {
 	autobuf struct buf key = { 0 }, message = { 0 };
-	struct number	   timeout, epoch;
+	struct redis_number	   timeout, epoch;
 
 	buf_addf(&key, "%snode:%.*s", c->prefix, SLICE_ARG(m->node));
 	cluster_open_message(c, &message, "down");
 	buf_addf(&message, ",\"dead\":\"%.*s\",\"epoch\":", SLICE_ARG(m->node));
 	struct slice keys[] = { slice_str(c->nodes_key), buf_slice(&key) };
 	struct slice args[] = {
-		m->node, number_text(&timeout, c->timeout_ms), number_text(&epoch, m->epoch), slice_str(c->channel),
+		m->node, redis_number(&timeout, c->timeout_ms), redis_number(&epoch, m->epoch), slice_str(c->channel),
 		buf_slice(&message),
 	};
 	return cluster_eval(c, &cluster_claim_script, on_claimed, keys, args, 5);

@@ -126,13 +126,13 @@ static void
 cluster_ask(struct cluster *c, bool displace)
 {
 	struct slice  keys[] = { slice_str(c->nodes_key), slice_str(c->node_key) };
-	struct number n[5];
+	struct redis_number n[5];
 	struct slice  args[] = {
-		slice_str(c->node), slice_str(c->boot), number_text(&n[0], c->last_epoch),
-		number_text(&n[1], c->timeout_ms), slice_str(displace ? c->rival.boot : ""),
+		slice_str(c->node), slice_str(c->boot), redis_number(&n[0], c->last_epoch),
+		redis_number(&n[1], c->timeout_ms), slice_str(displace ? c->rival.boot : ""),
 		slice_str(displace ? c->rival.score : ""),
-		number_text(&n[2], 2 * c->timeout_ms), slice_str(c->host), number_text(&n[3], (uint64_t)getpid()),
-		slice_str(c->version), slice_str(c->listen), number_text(&n[4], c->loop->now + c->loop->stood - c->started),
+		redis_number(&n[2], 2 * c->timeout_ms), slice_str(c->host), redis_number(&n[3], (uint64_t)getpid()),
+		slice_str(c->version), slice_str(c->listen), redis_number(&n[4], c->loop->now + c->loop->stood - c->started),
 	};
 
 	if (cluster_eval(c, &cluster_register_script, on_registered, keys, args, sizeof(args) / sizeof(args[0])) == 0)

@@ -186,7 +186,7 @@ load_told(struct watched *w, const struct redisReply *reply)
 	unsigned		n = 0;
 
 	for (size_t i = 0; i + 1 < reply->elements; i += 2) {
-		struct slice node = reply_text(reply->element[i]);
+		struct slice node = redis_text(reply->element[i]);
 
 		if (node.n == 0 || node.n > CLUSTER_MAX_NODE || slice_eq(node, s->self))
 			continue;
@@ -216,7 +216,7 @@ load_answered(struct ask *a, const struct redisReply *reply)
 	sync_log_error("reading the presences", w->topic, reply);
 	if (w->again)
 		load_wanted(w);
-	else if (reply_is_array(reply))
+	else if (redis_is_array(reply))
 		load_told(w, reply);
 	else
 		load_failed(w);

@@ -12,9 +12,9 @@
 static bool
 answer_numbers(const struct redisReply *reply, uint64_t *epoch, uint64_t *version)
 {
-	if (reply->elements != 2 || presence_number(reply_text(reply->element[0]), epoch) < 0)
+	if (reply->elements != 2 || presence_number(redis_text(reply->element[0]), epoch) < 0)
 		return false;
-	return presence_number(reply_text(reply->element[1]), version) == 0;
+	return presence_number(redis_text(reply->element[1]), version) == 0;
 }
 
 static void
@@ -24,7 +24,7 @@ own_audited(struct ask *a, const struct redisReply *reply)
 
 	a->sync->auditing--;
 	sync_log_error("auditing our presences", a->topic, reply);
-	if (!reply_is_array(reply) || a->epoch != a->sync->epoch)
+	if (!redis_is_array(reply) || a->epoch != a->sync->epoch)
 		return;
 	if (answer_numbers(reply, &epoch, &version) && epoch == a->epoch && version == a->version)
 		return;
@@ -66,7 +66,7 @@ other_audited(struct ask *a, const struct redisReply *reply)
 	bool		      there;
 
 	s->auditing--;
-	if (!reply_is_array(reply) || !sync_watches(s, a->topic))
+	if (!redis_is_array(reply) || !sync_watches(s, a->topic))
 		return;
 	there = answer_numbers(reply, &epoch, &version);
 	if (!there && a->version == 0)

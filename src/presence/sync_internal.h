@@ -9,6 +9,7 @@
 #include "presence/hash_fields.h"
 #include "presence/sync.h"
 #include "presence/sync_scripts.h"
+#include "net/redis_words.h"
 
 #define SYNC_TTL	"600000"	/* ms that our hashes live without being refreshed */
 #define SYNC_AUDIT_MS	1000
@@ -131,21 +132,6 @@ void sync_nodes_done(struct presence_sync *);
 
 /* sync_audit.c */
 void sync_audit_fire(struct timer *, uint64_t now);
-
-/* An answer's text; empty if it is none. */
-static inline struct slice
-reply_text(const struct redisReply *r)
-{
-	if (r == NULL || (r->type != REDIS_REPLY_STRING && r->type != REDIS_REPLY_STATUS))
-		return SLICE("");
-	return slice(r->str, (size_t)r->len);
-}
-
-static inline bool
-reply_is_array(const struct redisReply *r)
-{
-	return r != NULL && r->type == REDIS_REPLY_ARRAY;
-}
 
 /* For the log. */
 void sync_log_error(const char *what, struct slice topic, const struct redisReply *);

@@ -56,13 +56,13 @@ list_answered(struct ask *a, const struct redisReply *reply)
 	struct presence_items all = { 0 };
 	autobuf struct buf    text = { 0 };
 
-	if (!reply_is_array(reply)) {
+	if (!redis_is_array(reply)) {
 		sync_log_error("listing the presences", a->topic, reply);
 		a->list(a->arg, reply == NULL ? -ENOTCONN : -EIO, SLICE(""));
 		return;
 	}
 	for (size_t i = 0; i + 1 < reply->elements; i += 2)
-		list_gather(a->sync, &all, reply_text(reply->element[i]), reply->element[i + 1]);
+		list_gather(a->sync, &all, redis_text(reply->element[i]), reply->element[i + 1]);
 	presence_items_sort(&all);
 	list_write(&text, &all);
 	presence_items_done(&all);

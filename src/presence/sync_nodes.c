@@ -185,15 +185,15 @@ job_take(struct job *j, const struct redisReply *reply)
 {
 	struct slice cursor;
 
-	if (!reply_is_array(reply) || reply->elements != 2 || !reply_is_array(reply->element[1]))
+	if (!redis_is_array(reply) || reply->elements != 2 || !redis_is_array(reply->element[1]))
 		return false;
-	cursor = reply_text(reply->element[0]);
+	cursor = redis_text(reply->element[0]);
 	if (cursor.n == 0 || cursor.n >= sizeof(j->cursor))
 		return false;
 	memcpy(j->cursor, cursor.p, cursor.n);
 	j->cursor[cursor.n] = '\0';
 	for (size_t i = 0; i < reply->element[1]->elements; i++)
-		job_topic(j, reply_text(reply->element[1]->element[i]));
+		job_topic(j, redis_text(reply->element[1]->element[i]));
 	return true;
 }
 

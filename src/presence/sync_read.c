@@ -64,14 +64,14 @@ read_free(struct presence_sync *s, struct replica_read *r)
 static struct slice
 element_text(const struct redisReply *reply, size_t i)
 {
-	return reply_text(reply->element[i]);
+	return redis_text(reply->element[i]);
 }
 
 void
 sync_fields(struct hash_fields *h, const struct redisReply *reply)
 {
 	*h = (struct hash_fields){ 0 };
-	if (!reply_is_array(reply))
+	if (!redis_is_array(reply))
 		return;
 	for (size_t i = 0; i + 1 < reply->elements; i += 2)
 		hash_fields_add(h, element_text(reply, i), element_text(reply, i + 1));

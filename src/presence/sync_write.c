@@ -263,7 +263,7 @@ own_is_else(struct presence_sync *s, struct own *o, uint64_t version, const stru
 {
 	uint64_t found;
 
-	if (reply->elements != 2 || presence_number(reply_text(reply->element[1]), &found) < 0)
+	if (reply->elements != 2 || presence_number(redis_text(reply->element[1]), &found) < 0)
 		return;
 	sync_skip(s, found);
 	if (o->whole <= version)
@@ -276,7 +276,7 @@ own_take_answer(struct presence_sync *s, struct own *o, const struct ask *a, con
 	if (reply->type == REDIS_REPLY_ERROR) {
 		sync_log_error("writing the presences", a->topic, reply);
 		own_retry_later(s, o);
-	} else if (reply_is_array(reply)) {
+	} else if (redis_is_array(reply)) {
 		own_is_else(s, o, a->version, reply);
 	}
 }

@@ -16,12 +16,6 @@
 
 #define ENTRY_FIELDS	10	/* of an appended entry, at most: names and values */
 
-struct slice
-number(struct number *n, uint64_t value)
-{
-	return slice(n->text, (size_t)snprintf(n->text, sizeof(n->text), "%" PRIu64, value));
-}
-
 bool
 asked_end(struct asked *a)
 {
@@ -65,7 +59,7 @@ on_appended(void *arg, const struct redisReply *r)
 		error = r->integer == -2 ? -ENOENT : r->integer < 0 ? -ESTALE : -EAGAIN;
 		retry = r->integer > 0 ? (uint64_t)r->integer : 0;
 	} else if (r != NULL && is_text(r)) {
-		error = position_parse(&at, reply_text(r)) < 0 ? -EHOSTUNREACH : 0;
+		error = position_parse(&at, redis_text(r)) < 0 ? -EHOSTUNREACH : 0;
 	}
 	if (error == -EHOSTUNREACH)
 		log_refused("append", r);
@@ -106,12 +100,12 @@ append_ask(const struct store_redis *s, const struct store_append *a, struct ask
 	static const struct rate any;
 	const struct rate *rate = a->rate != NULL ? &a->rate->rate : &any;
 	autobuf struct buf stream = { 0 }, window = { 0 }, channel = { 0 }, foot = { 0 };
-	struct number	   tail, max, age, count, period, last, removed;
+	struct redis_number	   tail, max, age, count, period, last, removed;
 	char		   after[POSITION_LEN], removes[POSITION_LEN];
 	struct slice	   keys[2], args[APPEND_FIELDS + ENTRY_FIELDS];
 	unsigned	   n;
 
-	number(&tail, asked->tail);
+	redis_number(&tail, asked->tail);
 	key_write(&stream, s, "history:", a->topic);
 	key_write(&channel, s, "t:", a->topic);
 	write_foot(&foot, a, slice_str(tail.text));
@@ -122,18 +116,18 @@ append_ask(const struct store_redis *s, const struct store_append *a, struct ask
 		buf_add_slice(&window, a->rate->key);
 		keys[1] = buf_slice(&window);
 	}
-	args[APPEND_MAX] = number(&max, a->limits.max);
-	args[APPEND_AGE] = number(&age, a->limits.age_ms);
+	args[APPEND_MAX] = redis_number(&max, a->limits.max);
+	args[APPEND_AGE] = redis_number(&age, a->limits.age_ms);
 	args[APPEND_CHANNEL] = buf_slice(&channel);
 	args[APPEND_HEAD] = buf_slice(&s->head);
 	args[APPEND_MIDDLE] = SLICE("\",\"prev\":\"");
 	args[APPEND_FOOT] = buf_slice(&foot);
-	args[APPEND_RATE] = number(&count, rate->count);
-	args[APPEND_PERIOD] = number(&period, rate->period_ms);
-	args[APPEND_LAST] = number(&last, a->limits.last_ms);
+	args[APPEND_RATE] = redis_number(&count, rate->count);
+	args[APPEND_PERIOD] = redis_number(&period, rate->period_ms);
+	args[APPEND_LAST] = redis_number(&last, a->limits.last_ms);
 	args[APPEND_AFTER] = a->after != NULL ? slice_str(position_text(*a->after, after)) : SLICE("");
 	args[APPEND_REMOVES] = a->removes != NULL ? slice_str(position_text(a->removes->at, removes)) : SLICE("");
-	args[APPEND_TAIL] = a->removes != NULL ? number(&removed, a->removes->tail) : SLICE("");
+	args[APPEND_TAIL] = a->removes != NULL ? redis_number(&removed, a->removes->tail) : SLICE("");
 	n = entry_fields(args + APPEND_FIELDS, a, s->node, slice_str(tail.text));
 	return redis_eval(s->redis, &store_append_script, on_appended, asked, keys, rate->count > 0 ? 2 : 1, args,
 	    APPEND_FIELDS + n);
@@ -230,11 +224,11 @@ entry_read(struct store_entry *e, const struct redisReply *r)
 	const struct redisReply *fields;
 
 	*e = (struct store_entry){ .node = SLICE(""), .event = SLICE(""), .payload = SLICE(""), .user = SLICE("") };
-	if (!is_entry(r) || position_parse(&e->at, reply_text(r->element[0])) < 0)
+	if (!is_entry(r) || position_parse(&e->at, redis_text(r->element[0])) < 0)
 		return false;
 	fields = r->element[1];
 	for (size_t i = 0; i + 1 < fields->elements; i += 2)
-		entry_field(e, reply_text(fields->element[i]), reply_text(fields->element[i + 1]));
+		entry_field(e, redis_text(fields->element[i]), redis_text(fields->element[i + 1]));
 	return is_event(e->event) && is_object(e->payload);
 }
 
@@ -261,7 +255,7 @@ is_page(const struct redisReply *r, struct position *tip)
 		return false;
 	if (!is_text(r->element[1]) || r->element[2]->type != REDIS_REPLY_ARRAY || r->element[3]->type != REDIS_REPLY_INTEGER)
 		return false;
-	return r->element[5]->type == REDIS_REPLY_INTEGER && position_parse(tip, reply_text(r->element[1])) == 0;
+	return r->element[5]->type == REDIS_REPLY_INTEGER && position_parse(tip, redis_text(r->element[1])) == 0;
 }
 
 static int read_ask(struct asked *);
@@ -272,7 +266,7 @@ read_on(struct asked *a, const struct redisReply *entries, unsigned n)
 {
 	if (n == 0 || !is_entry(entries->element[n - 1]))
 		return false;
-	if (position_parse(&a->read.from, reply_text(entries->element[n - 1]->element[0])) < 0)
+	if (position_parse(&a->read.from, redis_text(entries->element[n - 1]->element[0])) < 0)
 		return false;
 	a->read.check = false;
 	return read_ask(a) == 0;
@@ -285,9 +279,9 @@ mark_of(const struct redisReply *r)
 	struct position at;
 	uint64_t	tail;
 
-	if (!is_text(r) || uuid_to_position(reply_text(r), &at, &tail) < 0)
+	if (!is_text(r) || uuid_to_position(redis_text(r), &at, &tail) < 0)
 		return (struct slice){ 0 };
-	return reply_text(r);
+	return redis_text(r);
 }
 
 /* Returns whether it was told; else another read follows. */
@@ -334,7 +328,7 @@ read_ask(struct asked *a)
 	const struct store_read *read = &a->read;
 	autobuf struct buf	 stream = { 0 }, marks = { 0 };
 	char			 from[POSITION_LEN];
-	struct number		 count, age, tail, last, bytes;
+	struct redis_number		 count, age, tail, last, bytes;
 	struct slice		 keys[2], args[READ_ARGS];
 
 	key_write(&stream, a->store, "history:", read->topic);
@@ -343,12 +337,12 @@ read_ask(struct asked *a)
 	keys[1] = buf_slice(&marks);
 	args[READ_COMMAND] = read->forward ? SLICE("XRANGE") : SLICE("XREVRANGE");
 	args[READ_FROM] = slice_str(position_text(read->from, from));
-	args[READ_COUNT] = number(&count, (uint64_t)read->limit + 1);
-	args[READ_AGE] = number(&age, read->limits.age_ms);
-	args[READ_TAIL] = read->check ? number(&tail, read->tail) : SLICE("");
-	args[READ_LAST] = number(&last, read->limits.last_ms);
+	args[READ_COUNT] = redis_number(&count, (uint64_t)read->limit + 1);
+	args[READ_AGE] = redis_number(&age, read->limits.age_ms);
+	args[READ_TAIL] = read->check ? redis_number(&tail, read->tail) : SLICE("");
+	args[READ_LAST] = redis_number(&last, read->limits.last_ms);
 	args[READ_USER] = read->reader;
-	args[READ_BYTES] = number(&bytes, read->max_bytes > 0 ? read->max_bytes : STORE_PAGE_BYTES);
+	args[READ_BYTES] = redis_number(&bytes, read->max_bytes > 0 ? read->max_bytes : STORE_PAGE_BYTES);
 	return redis_eval(a->store->redis, &store_read_script, on_page, a, keys, read->reader.n > 0 ? 2 : 1, args,
 	    READ_ARGS);
 }

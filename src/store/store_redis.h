@@ -6,7 +6,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
-#include "net/redis.h"
+#include "net/redis_words.h"
 #include "store/store.h"
 
 struct store_redis {
@@ -37,24 +37,12 @@ struct asked {
 	char		    text[];
 };
 
-/* A number as an argument. */
-struct number {
-	char text[24];
-};
-
-struct slice number(struct number *, uint64_t value);
 /* PREFIX kind {TOPIC} behind. */
 void key_write(struct buf *out, const struct store_redis *, const char *kind, struct slice topic);
 /* It is answered: returns whether somebody is to be told. */
 bool asked_end(struct asked *);
 /* The caller is told no more than that it did not work; why is for the operator. NULL (no connection) was logged. */
 void log_refused(const char *what, const struct redisReply *);
-
-static inline struct slice
-reply_text(const struct redisReply *r)
-{
-	return slice(r->str, r->len);
-}
 
 static inline bool
 is_text(const struct redisReply *r)

@@ -47,7 +47,7 @@ store_redis_mark(struct store *store, const struct store_mark *mark, store_marke
 {
 	struct store_redis *s = container_of(store, struct store_redis, store);
 	autobuf struct buf  marks = { 0 }, stream = { 0 };
-	struct number	    number_of_tail, age, last;
+	struct redis_number	    number_of_tail, age, last;
 	char		    id[UUID_LEN + 1], at_text[POSITION_LEN];
 	struct slice	    keys[2], args[MARK_ARGS];
 	struct position	    at;
@@ -63,9 +63,9 @@ store_redis_mark(struct store *store, const struct store_mark *mark, store_marke
 	args[MARK_USER] = mark->user;
 	args[MARK_ID] = slice_str(uuid_from_position(at, tail, id));
 	args[MARK_AT] = slice_str(position_text(at, at_text));
-	args[MARK_TAIL] = number(&number_of_tail, tail);
-	args[MARK_AGE] = number(&age, mark->limits.age_ms);
-	args[MARK_LAST] = number(&last, mark->limits.last_ms);
+	args[MARK_TAIL] = redis_number(&number_of_tail, tail);
+	args[MARK_AGE] = redis_number(&age, mark->limits.age_ms);
+	args[MARK_LAST] = redis_number(&last, mark->limits.last_ms);
 	a = xmalloc(sizeof(*a));
 	*a = (struct asked){ .store = s, .on_marked = fn, .arg = arg };
 	return asked_begin(s, a, redis_eval(s->redis, &store_mark_script, on_marked, a, keys, 2, args, MARK_ARGS));
@@ -98,7 +98,7 @@ list_tell(struct asked *a, const struct redisReply *r)
 	autofree struct slice *names = xcalloc(r->elements + 1, sizeof(*names));
 
 	for (size_t i = 0; i < r->elements; i++)
-		names[i] = reply_text(r->element[i]);
+		names[i] = redis_text(r->element[i]);
 	a->on_list(a->arg, 0, names, (unsigned)r->elements);
 }
 
@@ -149,7 +149,7 @@ store_redis_enlist(struct store *store, struct slice user, struct slice list, st
 {
 	struct store_redis *s = container_of(store, struct store_redis, store);
 	autobuf struct buf  text = { 0 };
-	struct number	    max;
+	struct redis_number	    max;
 	struct slice	    key, args[ENLIST_ARGS];
 	struct asked	   *a = xmalloc(sizeof(*a));
 
@@ -158,6 +158,6 @@ store_redis_enlist(struct store *store, struct slice user, struct slice list, st
 	key = buf_slice(&text);
 	args[ENLIST_NAME] = name;
 	args[ENLIST_LISTED] = listed ? SLICE("1") : SLICE("0");
-	args[ENLIST_MAX] = number(&max, STORE_MAX_LIST);
+	args[ENLIST_MAX] = redis_number(&max, STORE_MAX_LIST);
 	return asked_begin(s, a, redis_eval(s->redis, &store_enlist_script, on_listed, a, &key, 1, args, ENLIST_ARGS));
 }

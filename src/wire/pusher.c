@@ -4,6 +4,7 @@
  */
 #include "wire/phoenix.h"
 #include "wire/pusher_codec.h"
+#include "wire/topic_type.h"
 
 #define MAX_CHANNEL	164	/* bytes of a name */
 #define MAX_TYPE	16	/* bytes; no type that we know is longer */
@@ -141,8 +142,7 @@ is_channel(struct slice name)
 	for (size_t i = 0; i < name.n; i++)
 		if (!is_channel_char(name.p[i]))
 			return false;
-	return slice_starts(name, SLICE("public-")) || slice_starts(name, SLICE("private-")) ||
-	    slice_starts(name, SLICE("presence-"));
+	return topic_type(name) != 0;
 }
 
 /* False if that is no channel of this format's; it is named in the answer even so, if it is a text of a bearable length. */
